@@ -1,0 +1,48 @@
+# Few targets; `make help` names them. Needs make and Python 3.11+ (with venv), nothing else.
+
+PYTHON ?= python3
+# Flags of `make up`, e.g. make up ARGS="--vehicles 100 --port 8088"; of `make test`, e.g. ARGS="-k ledger"
+ARGS =
+# Test processes side by side
+WORKERS ?= auto
+SETUP = $(PYTHON) tools/setup.py
+BIN = .venv/bin
+
+.DEFAULT_GOAL = help
+.PHONY: help up test check bench fuzz
+
+help:
+	@echo 'make up     start everything: database, broker, ingest, dashboard, 25 simulated vehicles'
+	@echo 'make test   all tests, in Python and TypeScript'
+	@echo 'make check  lint, types (Python and TypeScript), import rules'
+	@echo 'make bench  all benchmarks, or some: make bench ARGS="broker --seconds 10"'
+	@echo 'make fuzz   a million packets of hostile clients against the broker; ARGS="--seed N" repeats a run'
+	@echo 'make help   this'
+	@echo
+	@echo 'Flags go into ARGS: make up ARGS="--vehicles 100", make test ARGS="-k ledger".'
+	@echo 'PYTHON names another interpreter: make up PYTHON=python3.13.'
+
+up:
+	@$(SETUP) --extra grafana --extra roads python web
+	@exec $(BIN)/fleetcell up $(ARGS) $(UP_ARGS)
+
+test:
+	@$(SETUP) --extra dev python web system
+	@$(SETUP) npm exec -- vitest run
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+check:
+	@$(SETUP) --extra dev python web
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	@$(SETUP) npm exec -- tsc --noEmit
+	$(BIN)/python -m pytest -q tests/test_import_rules.py tests/test_repository.py
+
+bench:
+	@$(SETUP) --extra dev python web
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+fuzz:
+	@$(SETUP) --extra dev python web
+	@exec $(BIN)/python -m tests.broker.fuzz $(ARGS)
