@@ -1,0 +1,5 @@
+"""`python -m fleetcell`."""
+
+from fleetcell.cli import main
+
+main()

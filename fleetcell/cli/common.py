@@ -1,0 +1,132 @@
+"""What the commands share: the data directory, the API client, tables and errors."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+
+from fleetcell.contract.errors import ConfigError, FleetcellError
+from fleetcell.layout import Layout
+
+DataDir = Annotated[
+    Path,
+    typer.Option("--data", envvar="FLEETCELL_DATA_DIR", help="Data directory of `fleetcell up`."),
+]
+DEFAULT_DATA = Path(".fleetcell")
+
+# A pipe or a file has no width: nothing is cut or folded there.
+console = Console() if sys.stdout.isatty() else Console(width=240)
+stderr = Console(stderr=True)
+
+
+def print_error(error: BaseException) -> None:
+    """One clear line (or the few that the error has) on standard error."""
+    sys.stderr.write(f"error: {error}\n")
+
+
+def layout(data: Path) -> Layout:
+    """The layout of a data directory, by its whole path."""
+    return Layout(data.expanduser().absolute())
+
+
+class ApiError(FleetcellError):
+    """The API refused the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The API of a running platform."""
+
+    url: str
+    key: str
+
+    def get(self, path: str, **params: Any) -> Any:
+        """GET, decoded JSON."""
+        return self._ask("GET", path, params=_present(params)).json()
+
+    def text(self, path: str, **params: Any) -> str:
+        """GET, as text (CSV, GPX, ...)."""
+        return self._ask("GET", path, params=_present(params)).text
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """POST of JSON, decoded JSON."""
+        answer = self._ask("POST", path, json=body)
+        return answer.json() if answer.content else None
+
+    def pages(self, path: str, **params: Any) -> Any:
+        """Every item of a list, page after page."""
+        cursor: str | None = None
+        while True:
+            page = self.get(path, **params, cursor=cursor)
+            yield from page["items"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        try:
+            with httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False) as client:
+                answer = client.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise ApiError(f"no answer from {self.url}: {error}; is `fleetcell up` running?") from None
+        if answer.is_success:
+            return answer
+        raise ApiError(f"{self.url}{path}: {_problem(answer)}")
+
+
+def _problem(answer: httpx.Response) -> str:
+    try:
+        problem = answer.json()
+        return str(problem.get("detail") or problem.get("title") or answer.status_code)
+    except (ValueError, AttributeError):
+        return f"status {answer.status_code}"
+
+
+def _present(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value not in (None, [], ())}
+
+
+def api(data: Path) -> Api:
+    """The API: FLEETCELL_API_URL and FLEETCELL_API_KEY, or those of the `fleetcell up` on `data`."""
+    url, key = os.environ.get("FLEETCELL_API_URL"), os.environ.get("FLEETCELL_API_KEY")
+    if url and not key:
+        raise ConfigError("FLEETCELL_API_URL is set, but not FLEETCELL_API_KEY")
+    if not url:
+        found = layout(data)
+        url = found.read_up_file().api_url
+        key = key or found.read_admin_key()
+    return Api(url.rstrip("/"), key or "")
+
+
+_AGO = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def moment(value: str | None, flag: str) -> str | None:
+    """A time flag as RFC 3339: RFC 3339 already, or an age such as 30s, 15m, 6h, 2d.
+
+    Raises:
+        ConfigError: neither.
+    """
+    if value is None:
+        return None
+    if ago := _AGO.fullmatch(value):
+        seconds = float(ago[1]) * _UNIT_SECONDS[ago[2]]
+        return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        raise ConfigError(
+            f"{flag} {value}: use RFC 3339 (2026-05-01T12:00:00Z) or an age (30s, 15m, 6h)"
+        ) from None
+    return (parsed if parsed.tzinfo else parsed.astimezone()).isoformat()

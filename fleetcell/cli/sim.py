@@ -1,0 +1,150 @@
+"""`fleetcell sim`: simulated vehicles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from fleetcell.cli.common import DEFAULT_DATA, DataDir, console, stderr
+
+if TYPE_CHECKING:
+    from vehicle_sim.tally import Score
+
+app = typer.Typer(help="Simulated vehicles, and replays of real traces.", no_args_is_help=True)
+roads = typer.Typer(help="Road networks.", no_args_is_help=True)
+app.add_typer(roads, name="roads")
+
+Link = Annotated[str, typer.Option(help="Link profile of the units.")]
+Region = Annotated[str | None, typer.Option(help="Region; default: that of the running platform.")]
+Seed = Annotated[int | None, typer.Option(help="Seed: the same seed, the same run.")]
+ShowScore = Annotated[bool, typer.Option("--score", help="Print what was made and what was acknowledged.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the score as JSON.")]
+
+
+@app.command(epilog="Example: fleetcell sim run --vehicles 50 --duration 60 --seed 7 --score")
+def run(
+    data: DataDir = DEFAULT_DATA,
+    vehicles: Annotated[int, typer.Option(min=1, max=20_000, help="Vehicles.")] = 25,
+    region: Region = None,
+    roads_file: Annotated[
+        Path | None, typer.Option("--roads", help="Road network; default: the centre of Helsinki.")
+    ] = None,
+    link: Link = "perfect",
+    rate: Annotated[float, typer.Option(help="Readings a second of each vehicle, Hz.")] = 1.0,
+    duration: Annotated[float | None, typer.Option(help="Seconds; default: until Ctrl-C.")] = None,
+    seed: Seed = None,
+    score: ShowScore = False,
+    as_json: AsJson = False,
+) -> None:
+    """Drive simulated vehicles on real streets, against the running platform."""
+    from fleetcell.service import run_service
+    from fleetcell.settings import SimSettings, load
+    from vehicle_sim.app import RunOptions, run_simulation
+
+    _log_warnings()
+    options = RunOptions(
+        data_dir=data.expanduser().absolute(),
+        vehicles=vehicles,
+        rate_hz=rate,
+        duration_s=duration,
+        seed=seed,
+        link=link,
+        region=region,
+        roads=roads_file,
+        progress=True,
+        **_platform(load(SimSettings)),
+    )
+    # What is pending at the end is in the units' spools, and the next run sends it: no failure.
+    _report(run_service(run_simulation(options)), shown=score, as_json=as_json)
+
+
+@app.command(epilog="Example: fleetcell sim replay bologna.fcd.xml.gz --speed 20 --score")
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="SUMO FCD (.fcd.xml[.gz]), GPX, OpenXC JSON or CSV.")],
+    data: DataDir = DEFAULT_DATA,
+    speed: Annotated[str, typer.Option(help="Times as fast as recorded: 1, 20, ... or max.")] = "1",
+    time: Annotated[str, typer.Option(help="shift (dated to end now) or original.")] = "shift",
+    link: Link = "perfect",
+    region: Region = None,
+    wait: Annotated[float, typer.Option(help="Give up after so long without an acknowledgement, s.")] = 60.0,
+    score: ShowScore = False,
+    as_json: AsJson = False,
+) -> None:
+    """Replay recorded traces as vehicles. Exit 1 when a reading was not acknowledged in the end."""
+    from fleetcell.contract.errors import ConfigError
+    from fleetcell.service import run_service
+    from fleetcell.settings import SimSettings, load
+    from vehicle_sim.app import ReplayOptions, run_replay
+    from vehicle_sim.replay import TimeMode, parse_speed
+
+    _log_warnings()
+    if time not in tuple(TimeMode):
+        raise ConfigError(f"--time {time}: use shift or original")
+    options = ReplayOptions(
+        files=files,
+        data_dir=data.expanduser().absolute(),
+        speed=parse_speed(speed),
+        time=TimeMode(time),
+        link=link,
+        region=region,
+        quiet_s=wait,
+        progress=True,
+        **_platform(load(SimSettings)),
+    )
+    result = run_service(run_replay(options))
+    _report(result, shown=score or not result.complete, as_json=as_json)
+    if not result.complete:
+        raise typer.Exit(1)
+
+
+@roads.command("build", epilog="Example: fleetcell sim roads build city.osm.pbf city.geojson.gz")
+def roads_build(
+    extract: Annotated[Path, typer.Argument(help="OpenStreetMap extract (.osm.pbf).")],
+    out: Annotated[Path, typer.Argument(help="Road network to write (.geojson.gz).")],
+    buildings: Annotated[bool, typer.Option(help="Draw buildings on the map too.")] = True,
+) -> None:
+    """Make a road network from any OpenStreetMap extract. Needs `pip install 'fleetcell[roads]'`."""
+    from vehicle_sim.roads import build
+
+    with stderr.status("reading the extract") as status:
+        report = build(
+            extract, out, lambda what, count: status.update(f"{what}: {count:,}"), buildings=buildings
+        )
+    print(
+        f"{out}: {report.roads:,} roads, {report.km:,.1f} km, {report.nodes:,} junctions and ends, "
+        f"{report.size_bytes / 1024:,.0f} KiB; left out {report.left_out:,} that lead nowhere. "
+        "© OpenStreetMap contributors, ODbL 1.0"
+    )
+
+
+def _log_warnings() -> None:
+    from fleetcell.service import configure_logging
+
+    # On a terminal the progress bar tells how the links are; a line a unit would bury it.
+    configure_logging("error" if stderr.is_terminal else "warning")
+
+
+def _platform(settings: Any) -> dict[str, Any]:
+    """Where the platform is, as the environment says; None: as the running `fleetcell up` says."""
+    return {
+        "api_url": settings.api_url,
+        "api_key": settings.api_key.get_secret_value() if settings.api_key else None,
+        "broker_url": settings.broker_url,
+        "broker_ca_file": settings.broker_ca_file,
+    }
+
+
+def _report(score: Score, *, shown: bool, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(score.to_dict()))
+    elif shown:
+        table = Table("", "", show_header=False)
+        for name, value in score.to_rows():
+            table.add_row(name, value)
+        console.print(table)
+    if score.problem:
+        stderr.print(score.problem, markup=False)

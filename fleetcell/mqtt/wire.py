@@ -1,0 +1,212 @@
+"""The byte stream under an MQTT session: an asyncio connection that looks like a socket to paho.
+
+paho reads from and writes to memory here, so nothing it does can block. asyncio does the I/O and TLS,
+the websockets library's sans-I/O protocol does the framing. paho's own WebSocket is not used: it blocks
+during its handshake, reads one byte a system call and masks in a Python loop.
+"""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, cast
+
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI
+
+from fleetcell.mqtt.address import BrokerAddress
+from fleetcell.mqtt.types import TlsOptions, ssl_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WRITE_HIGH_WATER = 256 * 1024  # bytes waiting for the kernel; above it, publishers wait
+_MAX_FRAME = 4 * 1024 * 1024  # bytes; a broker never sends more in one frame
+
+
+class Wire(asyncio.Protocol):
+    """A TCP (or TLS) stream. paho calls recv, send, close, fileno and setblocking."""
+
+    def __init__(self) -> None:
+        self.on_data: Callable[[], None] | None = None
+        self.on_lost: Callable[[str], None] | None = None
+        self.on_writable: Callable[[], None] | None = None
+        self.writable = True
+        self.last_received = 0.0  # time.monotonic(), as paho's own clock
+        self.last_sent = 0.0
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.gone = asyncio.Event()
+        self._transport: asyncio.Transport | None = None
+        self._inbound = bytearray()
+        self._lost: str | None = None
+
+    # -- what paho sees -----------------------------------------------------------------------
+
+    def recv(self, size: int) -> bytes:
+        if not self._inbound:
+            raise BlockingIOError
+        data = bytes(self._inbound[:size])
+        del self._inbound[:size]
+        return data
+
+    def send(self, data: bytes | bytearray) -> int:
+        if self._transport is None or self._lost is not None:
+            raise BrokenPipeError
+        self._write(data)
+        self.last_sent = time.monotonic()
+        return len(data)
+
+    def close(self) -> None:
+        """Close after what was written has been sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def fileno(self) -> int:
+        return -1  # there is none to wait on: asyncio does the waiting
+
+    def setblocking(self, flag: bool) -> None:
+        """Nothing here blocks."""
+
+    # -- what the session sees ----------------------------------------------------------------
+
+    @property
+    def has_data(self) -> bool:
+        return bool(self._inbound)
+
+    def abort(self) -> None:
+        """Close at once; unsent bytes are lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- what asyncio calls -------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
+        self.last_received = self.last_sent = time.monotonic()
+        self._begin()
+
+    def data_received(self, data: bytes) -> None:
+        self.last_received = time.monotonic()
+        self._decode(data)
+        if self._inbound and self.on_data is not None:
+            self.on_data()
+
+    def pause_writing(self) -> None:
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        self.writable = True
+        if self.on_writable is not None:
+            self.on_writable()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = f"connection lost: {exc}" if exc else self._why_closed()
+        self.gone.set()
+        if not self.opened.done():
+            self.opened.set_exception(ConnectionError(self._lost))
+        if self.on_lost is not None:
+            self.on_lost(self._lost)
+
+    # -- framing: none on TCP -----------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self.opened.set_result(None)
+
+    def _decode(self, data: bytes) -> None:
+        self._inbound += data
+
+    def _why_closed(self) -> str:
+        return "connection closed by the broker"
+
+    def _write(self, data: bytes | bytearray) -> None:
+        assert self._transport is not None
+        self._transport.write(data)
+
+
+class WebSocketWire(Wire):
+    """The same over WebSocket binary frames, subprotocol `mqtt`."""
+
+    def __init__(self, address: BrokerAddress) -> None:
+        super().__init__()
+        path, _, query = (address.path or "/mqtt").partition("?")
+        uri = WebSocketURI(address.tls, address.host, address.port, path, query)
+        self._framing = ClientProtocol(uri, subprotocols=[Subprotocol("mqtt")], max_size=_MAX_FRAME)
+
+    def close(self) -> None:
+        if self.opened.done() and self._lost is None:
+            self._framing.fail(1000)
+            self._flush()
+        super().close()
+
+    def _begin(self) -> None:
+        self._framing.send_request(self._framing.connect())
+        self._flush()
+
+    def _decode(self, data: bytes) -> None:
+        self._framing.receive_data(data)
+        for event in self._framing.events_received():
+            if isinstance(event, Frame):
+                if event.opcode in {Opcode.BINARY, Opcode.CONT}:
+                    self._inbound += event.data
+                elif event.opcode is Opcode.CLOSE:
+                    self.close()
+        self._finish_handshake()
+        self._flush()
+
+    def _write(self, data: bytes | bytearray) -> None:
+        self._framing.send_binary(bytes(data))
+        self._flush()
+
+    def _why_closed(self) -> str:
+        framing = self._framing
+        if framing.parser_exc is not None:
+            return f"WebSocket failed: {framing.parser_exc!r}"
+        if framing.close_rcvd is not None:
+            return f"WebSocket closed by the broker: {framing.close_rcvd}"
+        return super()._why_closed()
+
+    def _finish_handshake(self) -> None:
+        framing = self._framing
+        if self.opened.done():
+            return
+        if framing.handshake_exc is not None:
+            self.opened.set_exception(
+                ConnectionError(f"WebSocket handshake refused: {framing.handshake_exc}")
+            )
+        elif framing.state is State.OPEN and framing.subprotocol == "mqtt":
+            self.opened.set_result(None)
+        elif framing.state is State.OPEN:
+            self.opened.set_exception(
+                ConnectionError("the server does not speak MQTT on this WebSocket path")
+            )
+
+    def _flush(self) -> None:
+        assert self._transport is not None
+        for chunk in self._framing.data_to_send():
+            if chunk:
+                self._transport.write(chunk)
+            else:  # the protocol has nothing more to say
+                self._transport.close()
+
+
+async def open_wire(address: BrokerAddress, tls: TlsOptions) -> Wire:
+    """Connect, with TLS and the WebSocket handshake where the address asks for them.
+
+    Raises:
+        OSError: no connection, no trust (ssl.SSLError), or a refused handshake.
+    """
+    loop = asyncio.get_running_loop()
+    context = await asyncio.to_thread(ssl_context, tls) if address.tls else None
+
+    def factory() -> Wire:
+        return Wire() if address.path is None else WebSocketWire(address)
+
+    _, wire = await loop.create_connection(factory, address.host, address.port, ssl=context)
+    try:
+        await wire.opened
+    except BaseException:
+        wire.abort()
+        raise
+    return wire
