@@ -1,0 +1,89 @@
+"""What the registrar has heard and not yet written: claims, signs of life, and which numbers exist.
+
+Bounded while the database is away: the newest claim of each vehicle is always kept, and its epoch's will.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from fleetcell.contract.messages import Claim
+
+MANY: Final = 16  # claims of one vehicle kept apart, so that each makes its own entry in the history
+
+
+@dataclass(slots=True)
+class Heard:
+    """What was heard of vehicles, by name; `claimed` is the last number that exists by (vehicle, boot)."""
+
+    claims: dict[str, list[Claim]] = field(default_factory=dict)
+    signs: dict[str, tuple[int, float]] = field(default_factory=dict)  # epoch, when (monotonic)
+    claimed: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.claims or self.signs)
+
+    def names(self) -> set[str]:
+        """The vehicles."""
+        return self.claims.keys() | self.signs.keys()
+
+    def add(self, vehicle: str, claim: Claim) -> None:
+        """Keep a claim; beyond MANY of one vehicle only those that the fold cannot do without."""
+        claims = self.claims.setdefault(vehicle, [])
+        claims.append(claim)
+        if len(claims) > MANY:
+            claims[:] = essential(claims)
+        for boot, last in _numbers(claim):
+            self.claimed[vehicle, boot] = max(last, self.claimed.get((vehicle, boot), 0))
+
+    def sign(self, vehicle: str, epoch: int, at: float) -> None:
+        """Keep a sign of life of a session; a later one replaces it."""
+        self.signs[vehicle] = epoch, at
+
+    def take(self, limit: int) -> Heard:
+        """Remove and give what was heard of up to so many vehicles, the longest waiting first."""
+        names = list(self.claims)[:limit]
+        names += [name for name in list(self.signs)[:limit] if name not in self.claims][: limit - len(names)]
+        taken = Heard()
+        for name in names:
+            if (claims := self.claims.pop(name, None)) is not None:
+                taken.claims[name] = claims
+            if (sign := self.signs.pop(name, None)) is not None:
+                taken.signs[name] = sign
+        chosen = set(names)
+        for key in [key for key in self.claimed if key[0] in chosen]:
+            taken.claimed[key] = self.claimed.pop(key)
+        return taken
+
+    def put_back(self, taken: Heard) -> None:
+        """After a failure: what was taken goes before what came since."""
+        for vehicle, claims in taken.claims.items():
+            later = self.claims.pop(vehicle, [])
+            self.claims[vehicle] = [*claims, *later]
+            if len(self.claims[vehicle]) > MANY:
+                self.claims[vehicle] = essential(self.claims[vehicle])
+        for vehicle, sign in taken.signs.items():
+            self.signs.setdefault(vehicle, sign)
+        for key, last in taken.claimed.items():
+            self.claimed[key] = max(last, self.claimed.get(key, 0))
+
+
+def essential(claims: list[Claim]) -> list[Claim]:
+    """The claims that decide the state: of the newest epoch the last claim, and its will."""
+    epoch = max(claim.epoch for claim in claims)
+    newest = [claim for claim in claims if claim.epoch == epoch]
+    spoken = [claim for claim in newest if not claim.is_will]
+    wills = [claim for claim in newest if claim.is_will][:1]
+    return [*([max(spoken, key=lambda claim: claim.n or 0)] if spoken else []), *wills]
+
+
+def _numbers(claim: Claim) -> list[tuple[str, int]]:
+    """The last number that exists in each boot that the claim tells of."""
+    found: list[tuple[str, int]] = []
+    if claim.boot is not None and claim.next_seq is not None and claim.next_seq > 1:
+        found.append((claim.boot, claim.next_seq - 1))
+    if claim.previous is not None and claim.previous.last_seq > 0:
+        found.append((claim.previous.boot, claim.previous.last_seq))
+    return found

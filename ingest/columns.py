@@ -1,0 +1,187 @@
+"""Readings by column: the signals of a batch checked and turned into what `binary_copy` writes.
+
+The common case is checked a column at a time by numpy; a reading with anything unusual in it goes through the
+contract's `check_signals` by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from fleetcell.contract.messages import encode
+from fleetcell.contract.signals import CATALOGUE, HOT, MAX_TEXT, Datatype, Signal, check_signals
+from ingest import binary_copy
+from ingest.quality import DEVICE_TIME_KEY, REFUSED_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HOT_KEYS: Final = frozenset(signal.key for signal in HOT)
+HOT_COLUMNS: Final = tuple(signal.column for signal in HOT if signal.column)
+_NUMERIC: Final = frozenset({float, int, type(None)})
+_INTEGER: Final = frozenset({int, type(None)})
+_BOOLEAN: Final = frozenset({bool, type(None)})
+
+
+@dataclass(slots=True)
+class Signals:
+    """The checked signals of some readings.
+
+    `accepted` has one mapping a reading, by wire key, without nulls; `problems` says what was refused, by
+    row; `hot` holds the values of each catalogued column that any reading has, None where a reading has
+    none.
+    """
+
+    accepted: list[dict[str, Any]]
+    problems: dict[int, list[str]] = field(default_factory=dict)
+    hot: dict[str, list[Any]] = field(default_factory=dict)
+    odd: set[int] = field(default_factory=set)  # rows with keys that have no column
+
+
+def check(readings: Sequence[dict[str, Any]]) -> Signals:
+    """Check the signals of all readings."""
+    signals = Signals(list(readings))
+    keys: set[str] = set().union(*readings) if readings else set()
+    unknown = keys - HOT_KEYS
+    suspects: set[int] = set()
+    if unknown:
+        signals.odd = {row for row, reading in enumerate(readings) if not unknown.isdisjoint(reading)}
+        suspects |= signals.odd
+    for signal in HOT:
+        if signal.key in keys:
+            key = signal.key
+            signals.hot[key] = column = [reading.get(key) for reading in readings]
+            suspects |= _suspects(signal, column)
+    if "lat" in keys or "lon" in keys:
+        suspects |= _half_positions(signals.hot.get("lat"), signals.hot.get("lon"))
+    for row in sorted(suspects):
+        accepted, problems = _check_one(readings[row])
+        signals.accepted[row] = accepted
+        if problems:
+            signals.problems[row] = problems
+        for key, column in signals.hot.items():
+            column[row] = accepted.get(key)
+    return signals
+
+
+def hot_columns(signals: Signals) -> list[binary_copy.Column]:
+    """The typed columns, in the order of HOT_COLUMNS."""
+    rows = len(signals.accepted)
+    nothing = np.zeros(rows, dtype=np.bool_)
+    columns: list[binary_copy.Column] = []
+    for signal in HOT:
+        values = signals.hot.get(signal.key)
+        match signal.datatype:
+            case Datatype.DOUBLE:
+                floats = _floats(values, rows)
+                columns.append(binary_copy.float8(floats, ~np.isnan(floats)))
+            case Datatype.INT:
+                valid = nothing if values is None else _valid(values)
+                columns.append(binary_copy.int4(np.where(valid, _floats(values, rows), 0), valid))
+            case Datatype.BOOL:
+                valid = nothing if values is None else _valid(values)
+                columns.append(binary_copy.boolean([v is True for v in values or [None] * rows], valid))
+            case _:
+                columns.append(binary_copy.text(values if values is not None else [None] * rows))
+    return columns
+
+
+def extras(signals: Signals, device_time_us: dict[int, int]) -> list[bytes | None]:
+    """The `extra` documents: signals without a column, refused values, the unit's own time if it is wrong.
+
+    Args:
+        signals: the checked signals.
+        device_time_us: by row, the time of the readings whose clock is not believed, in µs since 1970.
+    """
+    documents: list[bytes | None] = [None] * len(signals.accepted)
+    for row in signals.odd | signals.problems.keys() | device_time_us.keys():
+        document = {key: value for key, value in signals.accepted[row].items() if key not in HOT_KEYS}
+        if row in signals.problems:
+            document[REFUSED_KEY] = [_without_nul(problem) for problem in signals.problems[row]]
+        if row in device_time_us:
+            document[DEVICE_TIME_KEY] = device_time_us[row] / 1000
+        documents[row] = encode(document) if document else None
+    return documents
+
+
+def _floats(values: list[Any] | None, rows: int) -> npt.NDArray[np.float64]:
+    """None becomes NaN."""
+    return np.full(rows, np.nan) if values is None else np.array(values, dtype=np.float64)
+
+
+def _valid(values: list[Any]) -> npt.NDArray[np.bool_]:
+    return np.fromiter((value is not None for value in values), np.bool_, len(values))
+
+
+def _suspects(signal: Signal, column: list[Any]) -> set[int]:
+    """The rows whose value the fast check does not vouch for."""
+    types = set(map(type, column))
+    match signal.datatype:
+        case Datatype.DOUBLE | Datatype.INT:
+            allowed = _INTEGER if signal.datatype is Datatype.INT else _NUMERIC
+            if not types <= allowed:
+                return {row for row, value in enumerate(column) if type(value) not in allowed} | _suspects(
+                    signal, [value if type(value) in allowed else None for value in column]
+                )
+            try:
+                values = np.array(column, dtype=np.float64)
+            except OverflowError:  # an integer beyond the largest float
+                return {row for row, value in enumerate(column) if value is not None}
+            low = -math.inf if signal.low is None else signal.low
+            high = math.inf if signal.high is None else signal.high
+            outside = ~((values >= low) & (values <= high))  # NaN is outside too, be it null or a value
+            return {row for row in np.flatnonzero(outside).tolist() if column[row] is not None}
+        case Datatype.BOOL:
+            if types <= _BOOLEAN:
+                return set()
+            return {row for row, value in enumerate(column) if type(value) not in _BOOLEAN}
+        case _:
+            return {
+                row
+                for row, value in enumerate(column)
+                if value is not None
+                and not (type(value) is str and len(value) <= MAX_TEXT and value.isprintable())
+            }
+
+
+def _half_positions(lat: list[Any] | None, lon: list[Any] | None) -> set[int]:
+    if lat is None or lon is None:
+        return {row for row, value in enumerate(lat or lon or []) if value is not None}
+    return {
+        row for row, pair in enumerate(zip(lat, lon, strict=True)) if (pair[0] is None) != (pair[1] is None)
+    }
+
+
+def _check_one(reading: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    accepted, problems = check_signals(reading)
+    for key, value in list(accepted.items()):
+        problem = _unstorable(key, value)
+        if problem:
+            del accepted[key]
+            problems.append(f"{key}: {problem}")
+    return accepted, problems
+
+
+def _unstorable(key: str, value: Any) -> str | None:
+    """Why the database cannot keep a value that the catalogue has nothing against."""
+    if isinstance(value, int | float):
+        return None
+    try:
+        document = encode(value)
+    except (TypeError, ValueError, RecursionError, UnicodeEncodeError) as error:
+        return f"cannot be written as JSON ({error})"
+    if b"\\u0000" in document:
+        return "a text holds NUL"
+    if key not in CATALOGUE and msgspec.json.decode(document) != value:
+        return "has no equal in JSON"  # from MessagePack: bytes, times, NaN inside a list
+    return None
+
+
+def _without_nul(problem: str) -> str:
+    return problem.replace("\0", "\N{SYMBOL FOR NULL}")

@@ -1,0 +1,90 @@
+"""What the service counts, and the pages that show it: /metrics (Prometheus) and /healthz."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from fleetcell.pages import Page, metrics_page, serve_pages
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from ingest.store import Stored
+
+_BUCKETS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+
+class Metrics:
+    """The counters of one ingest service, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, documentation: str) -> Counter:
+            return Counter(f"fleetcell_ingest_{name}", documentation, registry=registry)
+
+        self.readings = counter("readings", "Readings stored")
+        self.events = counter("events", "Events stored")
+        self.duplicates = counter("duplicates", "Readings and events that had been stored before")
+        self.bad = counter("bad_samples", "Samples that became dead letters")
+        self.rejected = counter("rejected", "Payloads that could not be decoded")
+        self.quarantined = counter("quarantined", "Readings with a clock that cannot be right")
+        self.refused_values = counter("refused_values", "Signal values out of range or of the wrong type")
+        self.refused = counter("refused", "Messages of vehicles that may not send")
+        self.dropped = counter("dropped", "Messages dropped for want of room; units send them again")
+        self.misdirected = counter("misdirected", "Messages on topics that are not of this region's vehicles")
+        self.failures = counter("failures", "Batches that could not be stored at once")
+        self.unstorable = counter("unstorable", "Payloads that not even dead_letter could take")
+        self.unanswered = counter("unanswered", "Acknowledgements that found no room; the units ask again")
+        self.claims = counter("claims", "Presence claims taken")
+        self.bad_claims = counter("bad_claims", "Presence claims that could not be decoded")
+        self.stale_claims = counter("stale_claims", "Claims of an older epoch or a second time")
+        self.changes = counter("presence_changes", "Changes of presence")
+        self.states = counter("states_published", "State messages published")
+        self.storing = Gauge("fleetcell_ingest_storing", "1 while batches can be stored", registry=registry)
+        self.waiting = Gauge("fleetcell_ingest_waiting_messages", "Messages in the inbox", registry=registry)
+        self.overflow = Gauge(
+            "fleetcell_ingest_overflow_messages",
+            "Messages dropped before the inbox, by both links",
+            registry=registry,
+        )
+        self.lag = Gauge(
+            "fleetcell_ingest_lag_seconds", "Age of the oldest waiting message", registry=registry
+        )
+        self.commit = Histogram(
+            "fleetcell_ingest_commit_seconds", "Time of one transaction", buckets=_BUCKETS, registry=registry
+        )
+
+    def count(self, stored: Stored, seconds: float) -> None:
+        """Count one committed batch."""
+        self.readings.inc(stored.readings)
+        self.events.inc(stored.events)
+        self.duplicates.inc(stored.duplicates)
+        self.bad.inc(stored.bad)
+        self.rejected.inc(stored.rejected)
+        self.quarantined.inc(stored.quarantined)
+        self.refused_values.inc(stored.refused_values)
+        self.commit.observe(seconds)
+
+
+async def serve_metrics(
+    metrics: Metrics, healthy: Callable[[], str | None], host: str, port: int
+) -> asyncio.Server:
+    """Answer GET /metrics, and /healthz: 503 with the reason where `healthy` gives one.
+
+    Raises:
+        OSError: the port is taken.
+    """
+
+    def health() -> Page:
+        problem = healthy()
+        if problem is None:
+            return Page(b"ok\n")
+        return Page(f"{problem}\n".encode(), status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+    pages = {"/metrics": lambda: metrics_page(metrics.registry), "/healthz": health}
+    return await serve_pages(pages, host, port)

@@ -1,0 +1,135 @@
+"""The region's one publisher of `state`: it follows the presence events, so no crash loses a change.
+
+What it publishes is the register as it stands, so several changes of a vehicle may become one message; the
+table has them all. At the start, and when the broker comes back (it may have lost its retained messages),
+everything is published anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from fleetcell.contract.errors import NotConnectedError
+from fleetcell.contract.messages import encode
+from fleetcell.contract.presence import to_state
+from fleetcell.contract.topics import Channel, vehicle_topic
+from ingest.database import statement
+from ingest.register import from_row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import asyncpg
+
+    from fleetcell.mqtt import MqttBridge
+    from ingest.metrics import Metrics
+    from ingest.pools import Database
+
+log = structlog.get_logger()
+
+POLL_S: Final = 2.0  # where a notification was lost
+PART: Final = 400  # messages on their way at once; below the bridge's limit of unacknowledged ones
+
+
+class Publisher:
+    """Publishes the retained `state` of a region's vehicles.
+
+    Args:
+        region: whose vehicles.
+        database: for reading the register.
+        metrics: counted there.
+    """
+
+    def __init__(self, region: str, database: Database, metrics: Metrics) -> None:
+        self._region = region
+        self._database = database
+        self._metrics = metrics
+        self._cursor = 0
+        self._marked: set[int] = set()
+        self._everything = True
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """There are new presence events."""
+        self._wake.set()
+
+    def mark(self, vehicle_ids: set[int]) -> None:
+        """Publish these vehicles' state again although it has not changed: somebody waits for it."""
+        self._marked |= vehicle_ids
+        self._wake.set()
+
+    def everything(self) -> None:
+        """Publish the state of each vehicle of the region again."""
+        self._everything = True
+        self._wake.set()
+
+    async def run(self, bridge: MqttBridge) -> None:
+        """Publish until cancelled.
+
+        Raises:
+            asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database is away.
+        """
+        self._everything = True  # another process may have published meanwhile
+        while True:
+            await bridge.wait_connected()
+            self._wake.clear()
+            try:
+                if self._everything:
+                    await self._publish_everything(bridge)
+                while await self._publish_changes(bridge):
+                    pass
+            except NotConnectedError:
+                self._everything = True
+                await asyncio.sleep(0)  # `wait_connected` waits as soon as the bridge has noticed
+                continue
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _publish_everything(self, bridge: MqttBridge) -> None:
+        self._everything = False
+        async with self._database.connection() as connection:
+            cursor: int = await connection.fetchval(statement("presence_cursor"))
+        after = 0
+        while True:
+            async with self._database.connection() as connection:
+                rows = await connection.fetch(statement("region_vehicles"), self._region, after, PART)
+            if not rows:
+                break
+            await self._publish(bridge, [row["vehicle_id"] for row in rows])
+            after = rows[-1]["vehicle_id"]
+        self._cursor = cursor
+
+    async def _publish_changes(self, bridge: MqttBridge) -> bool:
+        """Publish what has changed or is waited for; whether there may be more."""
+        marked, self._marked = self._marked, set()
+        try:
+            async with self._database.connection() as connection:
+                events = await connection.fetch(statement("presence_since"), self._cursor, self._region, PART)
+            vehicle_ids = list(marked.union(event["vehicle_id"] for event in events))
+            for start in range(0, len(vehicle_ids), PART):
+                await self._publish(bridge, vehicle_ids[start : start + PART])
+        except BaseException:
+            self._marked |= marked
+            raise
+        if events:
+            self._cursor = events[-1]["cursor"]
+        return len(events) == PART
+
+    async def _publish(self, bridge: MqttBridge, vehicle_ids: Sequence[int]) -> None:
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(statement("registrations"), vehicle_ids)
+        await asyncio.gather(*(self._publish_one(bridge, row) for row in rows))
+        self._metrics.states.inc(len(rows))
+
+    async def _publish_one(self, bridge: MqttBridge, row: asyncpg.Record) -> None:
+        registration = from_row(row)
+        topic = vehicle_topic(self._region, row["vehicle"], Channel.STATE)
+        served = registration.region == self._region and row["erased_at"] is None
+        state = encode(to_state(row["vehicle"], registration, row["created_at"])) if served else b""
+        await bridge.publish(topic, state, qos=1, retain=True)

@@ -1,0 +1,328 @@
+"""The presence register in the database: rows to registrations and back, and the transactions on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import msgspec
+
+from fleetcell.contract.messages import PresenceState, encode
+from fleetcell.contract.presence import Change, Reason, Registration, Timers, blind, evidence, expire, fold
+from ingest.database import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import asyncpg
+
+    from ingest.claims import Heard
+    from ingest.database import Connection
+
+PART: Final = 1000  # registrations in one transaction
+_DEAF: Final = (PresenceState.ONLINE, PresenceState.SUSPECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A row of the register, locked."""
+
+    vehicle_id: int
+    vehicle: str
+    registration: Registration
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a transaction did: registrations as they are now, whom to answer by id, whom to page."""
+
+    now: dict[str, Registration] = field(default_factory=dict)
+    answer: set[int] = field(default_factory=set)  # vehicles that wait to see their claim in `state`
+    page: list[str] = field(default_factory=list)
+    changes: int = 0
+    stale: int = 0
+    more: bool = False
+    last_id: int = 0
+
+
+def from_row(row: asyncpg.Record) -> Registration:
+    """A row of fleet.registration."""
+    return Registration(
+        state=PresenceState(row["state"]),
+        reason=row["reason"],
+        since=row["since"],
+        evidence=msgspec.json.decode(row["evidence"]),
+        deadline=row["deadline"],
+        epoch=row["epoch"],
+        n=row["n"],
+        lost=row["lost"],
+        ended=row["ended"],
+        region=row["region"],
+        cell=row["cell"],
+        address=row["address"],
+        seen_address=row["seen_address"],
+        update_interval_s=row["update_interval_s"],
+        keep_alive_s=row["keep_alive_s"],
+        sleep_s=row["sleep_s"],
+        cursor=row["cursor"],
+    )
+
+
+class Register:
+    """The register of one region; the caller holds the region's advisory lock on the connection.
+
+    Args:
+        region: whose vehicles.
+        timers: the fleet-wide timers.
+    """
+
+    def __init__(self, region: str, timers: Timers) -> None:
+        self.region = region
+        self.timers = timers
+
+    async def take(
+        self,
+        connection: Connection,
+        heard: Heard,
+        ids: dict[str, int],
+        *,
+        age_s: Callable[[float], float],
+        address: Callable[[str], str | None],
+        blind_window: bool,
+    ) -> Outcome:
+        """Fold claims and signs of life, all in one transaction.
+
+        Args:
+            connection: outside of a transaction.
+            heard: of vehicles in `ids` only are taken.
+            ids: vehicle ids by name.
+            age_s: seconds since a monotonic time.
+            address: where a vehicle connects from, as the broker sees it.
+            blind_window: whether the gateway came back less than an update interval ago.
+        """
+        outcome = Outcome()
+        async with connection.transaction():
+            await self._raise_claimed(connection, heard, ids)
+            rows = await self._lock(connection, sorted(ids.values()), heard, ids)
+            now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+            written: list[Held] = []
+            events: list[tuple[Held, Registration, Change]] = []
+            for held in rows:
+                registration = held.registration
+                for claim in heard.claims.get(held.vehicle, ()):
+                    unsettled = (
+                        registration.state is PresenceState.UNKNOWN and registration.reason == Reason.GATEWAY
+                    )
+                    folded, change = fold(
+                        registration,
+                        claim,
+                        now,
+                        self.timers,
+                        region=self.region,
+                        seen_address=address(held.vehicle),
+                        blind=blind_window and unsettled,
+                    )
+                    outcome.answer.add(held.vehicle_id)
+                    if folded is registration:
+                        outcome.stale += 1
+                    if change is not None:
+                        events.append((replace_registration(held, folded), registration, change))
+                    registration = folded
+                if (sign := heard.signs.get(held.vehicle)) is not None:
+                    lived, change = self._sign(registration, sign[0], now - timedelta(seconds=age_s(sign[1])))
+                    if change is not None:
+                        events.append((replace_registration(held, lived), registration, change))
+                    registration = lived
+                outcome.now[held.vehicle] = registration
+                if registration is not held.registration:
+                    written.append(replace_registration(held, registration))
+            await self._write(connection, written, events, outcome)
+        return outcome
+
+    async def sweep(
+        self, connection: Connection, last_sign: Callable[[str], tuple[int, float] | None]
+    ) -> Outcome:
+        """Let deadlines that have passed take effect, up to PART of them.
+
+        Args:
+            connection: outside of a transaction.
+            last_sign: the epoch of a vehicle's last sign of life and its age in seconds. One that came too
+                soon after another was not written; it counts now.
+        """
+
+        def step(held: Held, now: datetime) -> tuple[Registration, Change | None]:
+            registration = held.registration
+            if (sign := last_sign(held.vehicle)) is not None:
+                lived, change = self._sign(registration, sign[0], now - timedelta(seconds=sign[1]))
+                if lived.deadline is not None and lived.deadline > now:
+                    return lived, change
+            return expire(registration, now, self.timers)
+
+        async with connection.transaction():
+            rows = await connection.fetch(statement("due_registrations"), self.region, PART)
+            return await self._each(connection, rows, step)
+
+    async def deaf(self, connection: Connection, after: int) -> Outcome:
+        """The gateway hears nothing now: nobody of this part is known to be online or suspect."""
+
+        def step(held: Held, now: datetime) -> tuple[Registration, Change | None]:
+            return blind(held.registration, now, self.timers)
+
+        return await self._part(connection, _DEAF, after, step)
+
+    async def returned(self, connection: Connection, after: int) -> Outcome:
+        """The gateway hears again: whom it lost sight of has time to speak up, and is to be paged."""
+
+        def step(held: Held, now: datetime) -> tuple[Registration, Change | None]:
+            registration = held.registration
+            if registration.state is PresenceState.UNKNOWN and registration.reason == Reason.GATEWAY:
+                wait = self.timers.interval(registration.update_interval_s) + timedelta(
+                    seconds=self.timers.grace_s
+                )
+                return replace(registration, deadline=now + wait), None
+            return blind(registration, now, self.timers)
+
+        outcome = await self._part(connection, (*_DEAF, PresenceState.UNKNOWN), after, step)
+        outcome.page = [
+            vehicle
+            for vehicle, registration in outcome.now.items()
+            if registration.state is PresenceState.UNKNOWN and registration.reason == Reason.GATEWAY
+        ]
+        return outcome
+
+    async def next_deadline_s(self, connection: Connection) -> float | None:
+        """Seconds until the region's next deadline; None where there is none."""
+        seconds: float | None = await connection.fetchval(statement("next_deadline"), self.region)
+        return seconds
+
+    def _sign(
+        self, registration: Registration, epoch: int, heard_at: datetime
+    ) -> tuple[Registration, Change | None]:
+        """A sign of life never takes back what a later claim has promised."""
+        lived, change = evidence(registration, epoch, heard_at, self.timers)
+        held, new = registration.deadline, lived.deadline
+        if change is None and held is not None and new is not None and new <= held:
+            return registration, None
+        return lived, change
+
+    async def _part(
+        self,
+        connection: Connection,
+        states: tuple[PresenceState, ...],
+        after: int,
+        step: Callable[[Held, datetime], tuple[Registration, Change | None]],
+    ) -> Outcome:
+        async with connection.transaction():
+            names = [state.value for state in states]
+            rows = await connection.fetch(statement("lock_region"), self.region, names, after, PART)
+            return await self._each(connection, rows, step)
+
+    async def _each(
+        self,
+        connection: Connection,
+        rows: list[asyncpg.Record],
+        step: Callable[[Held, datetime], tuple[Registration, Change | None]],
+    ) -> Outcome:
+        outcome = Outcome(more=len(rows) == PART)
+        if not rows:
+            return outcome
+        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        written: list[Held] = []
+        events: list[tuple[Held, Registration, Change]] = []
+        for row in rows:
+            held = Held(row["vehicle_id"], row["vehicle"], from_row(row))
+            registration, change = step(held, now)
+            outcome.now[held.vehicle] = registration
+            outcome.last_id = max(outcome.last_id, held.vehicle_id)
+            if registration is not held.registration:
+                written.append(replace_registration(held, registration))
+            if change is not None:
+                events.append((replace_registration(held, registration), held.registration, change))
+        await self._write(connection, written, events, outcome)
+        return outcome
+
+    async def _raise_claimed(self, connection: Connection, heard: Heard, ids: dict[str, int]) -> None:
+        rows = sorted((ids[name], boot, last) for (name, boot), last in heard.claimed.items() if name in ids)
+        if rows:
+            await connection.execute(
+                statement("raise_claimed"),
+                [row[0] for row in rows],
+                [UUID(row[1]) for row in rows],
+                [row[2] for row in rows],
+            )
+
+    async def _lock(
+        self, connection: Connection, vehicle_ids: list[int], heard: Heard, ids: dict[str, int]
+    ) -> list[Held]:
+        claiming = sorted(ids[name] for name in heard.claims if name in ids)
+        if claiming:
+            await connection.execute(statement("open_registrations"), claiming, self.region)
+        rows = await connection.fetch(statement("lock_registrations"), vehicle_ids)
+        return [Held(row["vehicle_id"], row["vehicle"], from_row(row)) for row in rows]
+
+    async def _write(
+        self,
+        connection: Connection,
+        written: list[Held],
+        events: list[tuple[Held, Registration, Change]],
+        outcome: Outcome,
+    ) -> None:
+        """The rows, and as the last statement the events: their cursors become visible in order."""
+        if written:
+            rows = [_columns(held) for held in written]
+            await connection.execute(statement("write_registrations"), encode(rows).decode())
+        if events:
+            documents = [_event(held, before, change) for held, before, change in events]
+            await connection.fetch(statement("append_presence_events"), encode(documents).decode())
+        outcome.changes = len(events)
+        outcome.page += [held.vehicle for held, _, change in events if change.page]
+
+
+def replace_registration(held: Held, registration: Registration) -> Held:
+    """The same vehicle with another registration."""
+    return Held(held.vehicle_id, held.vehicle, registration)
+
+
+def _columns(held: Held) -> dict[str, Any]:
+    r = held.registration
+    return {
+        "vehicle_id": held.vehicle_id,
+        "state": r.state,
+        "reason": r.reason,
+        "since": r.since,
+        "evidence": r.evidence,
+        "deadline": r.deadline,
+        "epoch": r.epoch,
+        "n": r.n,
+        "region": r.region,
+        "cell": r.cell,
+        "address": r.address,
+        "seen_address": r.seen_address,
+        "update_interval_s": r.update_interval_s,
+        "keep_alive_s": r.keep_alive_s,
+        "sleep_s": r.sleep_s,
+        "lost": r.lost,
+        "ended": r.ended,
+    }
+
+
+def _event(held: Held, before: Registration, change: Change) -> dict[str, Any]:
+    r = held.registration
+    return {
+        "vehicle_id": held.vehicle_id,
+        "at": change.at,
+        "state": r.state,
+        "reason": change.reason,
+        "evidence": r.evidence,
+        "deadline": r.deadline,
+        "epoch": r.epoch,
+        "n": r.n,
+        "region": r.region,
+        "cell": r.cell,
+        "address": r.address,
+        "seen_address": r.seen_address,
+        "previous_state": before.state,
+        "previous_region": before.region,
+    }

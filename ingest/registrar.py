@@ -1,0 +1,367 @@
+"""The registrar of a region: hears claims, writes the register, lets deadlines pass. There is one at a time.
+
+It has an MQTT connection of its own, so that presence never queues behind telemetry, and it holds an advisory
+lock on its database connection: who loses the one has lost the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from fleetcell.contract.errors import PayloadError, TopicError
+from fleetcell.contract.messages import Claim, Page, PresenceState, decode, encode
+from fleetcell.contract.topics import Channel, VehicleTopic, parse, vehicle_topic
+from fleetcell.mqtt import Backoff
+from ingest.claims import Heard
+from ingest.failures import FAILURES, reason
+from ingest.register import Outcome, Register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fleetcell.contract.presence import Timers
+    from fleetcell.mqtt import Message, MqttBridge
+    from ingest.database import Connection
+    from ingest.metrics import Metrics
+    from ingest.pools import Database
+    from ingest.publisher import Publisher
+    from ingest.vehicles import Vehicles
+
+log = structlog.get_logger()
+
+TICK_S: Final = 1.0  # the sweep looks at least this often
+STAND_BY_S: Final = 0.5  # how often a second registrar asks whether the first is gone
+DEAF_S: Final = 2.0  # how long the link may be gone before the vehicles are `unknown (gateway)`
+UNSETTLED_S: Final = 0.5  # least time between two signs of life of a vehicle that is not online
+MOST_SIGN_S: Final = 15.0  # most time between two signs of life that move a deadline
+PAGES_PER_S: Final = 200.0  # answers spread out when many are paged
+# The embedded broker keeps a retained message here for each client that is connected: {"address": ...}.
+SESSION_PREFIX: Final = "$SYS/fleetcell/session/"
+SESSION_FILTER: Final = SESSION_PREFIX + "+"
+CLAIM_LIMIT: Final = 200_000  # vehicles with claims waiting while the database is away
+
+TRY_LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('fleetcell registrar'), hashtext($1))"
+
+
+class SessionNotice(msgspec.Struct, frozen=True):
+    """What the embedded broker tells of a client that is connected."""
+
+    address: str
+
+
+class Registrar:
+    """Keeps one region's register.
+
+    Args:
+        region: whose vehicles.
+        timers: the fleet-wide timers.
+        database: connections.
+        vehicles: who may claim.
+        publisher: woken after each COMMIT.
+        connect: makes the registrar's MQTT connection; it is called when this process becomes the registrar.
+        metrics: counted there.
+        role: called with True when this process has become the registrar, with False when another is.
+    """
+
+    def __init__(
+        self,
+        region: str,
+        timers: Timers,
+        database: Database,
+        vehicles: Vehicles,
+        publisher: Publisher,
+        connect: Callable[[Registrar], MqttBridge],
+        metrics: Metrics,
+        role: Callable[[bool], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._region = region
+        self._timers = timers
+        self._register = Register(region, timers)
+        self._database = database
+        self._vehicles = vehicles
+        self._publisher = publisher
+        self._connect = connect
+        self._metrics = metrics
+        self._role = role
+        self._clock = clock
+        self._rng = random.Random()  # noqa: S311 - jitter, not a secret
+        self._heard = Heard()
+        self._signs: dict[str, tuple[int, float]] = {}  # epoch and time of each vehicle's last sign of life
+        self._asked: dict[str, float] = {}  # when a sign of life last went to the register
+        self._online: dict[str, int] = {}  # epoch of the vehicles known to be online
+        self._addresses: dict[str, str] = {}  # as the broker sees them
+        self._wake = asyncio.Event()
+        self._bridge: MqttBridge | None = None
+        self._link: asyncio.Task[None] | None = None
+        self._deaf_since: float | None = None  # None: hearing
+        self._marked_deaf = False
+        self._returned = False
+        self._hearing = asyncio.Event()
+        self._blind_until = 0.0
+        self.leading = False
+        self.in_office = False  # as `leading`, but also while the database is away and at the stop
+
+    # -- what comes in; all of it on the event loop --------------------------------------------
+
+    def receive(self, message: Message) -> None:
+        """A message of the registrar's MQTT connection."""
+        if message.topic.startswith(SESSION_PREFIX):
+            self._session(message.topic.removeprefix(SESSION_PREFIX), message.payload)
+            return
+        try:
+            topic = parse(message.topic)
+            if not isinstance(topic, VehicleTopic) or topic.channel is not Channel.PRESENCE or message.retain:
+                self._metrics.misdirected.inc()
+                return
+            claim = decode(Claim, message.payload)
+        except (TopicError, PayloadError) as error:
+            self._metrics.bad_claims.inc()
+            log.debug("claim refused", topic=message.topic[:200], reason=str(error))
+            return
+        if len(self._heard.claims) >= CLAIM_LIMIT and topic.vehicle not in self._heard.claims:
+            self._metrics.dropped.inc()
+            return
+        self._metrics.claims.inc()
+        self._heard.add(topic.vehicle, claim)
+        self._wake.set()
+
+    def _session(self, client: str, payload: bytes) -> None:
+        """Where a client connects from; nothing when it is gone."""
+        if not payload:
+            self._addresses.pop(client, None)
+            return
+        try:
+            self._addresses[client] = decode(SessionNotice, payload).address
+        except PayloadError as error:
+            log.warning("not a session notice", client=client[:64], reason=str(error))
+
+    def sign_of_life(self, vehicle: str, epoch: int) -> None:
+        """Telemetry came: it moves a deadline every few seconds, at once where the vehicle is not online."""
+        now = self._clock()
+        self._signs[vehicle] = epoch, now
+        every = min(MOST_SIGN_S, self._timers.update_interval_s / 4)
+        gap = every if self._online.get(vehicle) == epoch else UNSETTLED_S
+        if now - self._asked.get(vehicle, -1e9) >= gap:
+            self._asked[vehicle] = now
+            self._heard.sign(vehicle, epoch, now)
+            self._wake.set()
+
+    @property
+    def told_addresses(self) -> bool:
+        """Whether the broker tells where clients connect from; of the registrar at least."""
+        return bool(self._addresses)
+
+    async def connected(self) -> None:
+        """The link is there (again): what happened meanwhile is unknown."""
+        self._returned = True
+        self._publisher.everything()
+        self._wake.set()
+
+    def disconnected(self, _reason: str) -> None:
+        """The link is gone."""
+        self._deaf_since = self._clock()
+        self._hearing.clear()
+        self._wake.set()
+
+    @property
+    def dropped(self) -> int:
+        """Messages that its link had no room for."""
+        return 0 if self._bridge is None else self._bridge.dropped
+
+    async def wait_hearing(self) -> None:
+        """Return when claims are heard, and what deafness left behind has been settled."""
+        await self._hearing.wait()
+
+    # -- the one at a time ----------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Be the registrar, or wait to become it, until cancelled."""
+        backoff, attempt = Backoff(first=0.1, cap=3.0), 0
+        self._deaf_since = self._clock()
+        try:
+            while True:
+                started = self._clock()
+                try:
+                    await self._try_to_lead()
+                except FAILURES as error:
+                    log.warning("registrar without database", reason=reason(error))
+                if self._clock() - started > 5:
+                    attempt = 0
+                await asyncio.sleep(backoff.delay(attempt, self._rng))
+                attempt += 1
+        finally:
+            await self._hang_up()
+
+    async def _try_to_lead(self) -> None:
+        connection = await self._database.dedicated()
+        try:
+            while not await connection.fetchval(TRY_LOCK, self._region, timeout=10):
+                await self._hang_up()
+                self._take_office(False)
+                await asyncio.sleep(STAND_BY_S)
+            log.info("registrar", region=self._region)
+            self.leading = True
+            bridge = self._listen()
+            await self._lead(connection, bridge)
+        finally:
+            self.leading = False
+            connection.terminate()
+
+    async def _lead(self, connection: Connection, bridge: MqttBridge) -> None:
+        """Serve and publish; the failure of one ends the other.
+
+        Raises:
+            asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database is away.
+        """
+        serve = asyncio.create_task(self._serve(connection))
+        publish = asyncio.create_task(self._publisher.run(bridge))
+        assert self._link is not None
+        tasks: set[asyncio.Task[None]] = {serve, publish, self._link}
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (serve, publish):
+                task.cancel()
+            await asyncio.gather(serve, publish, return_exceptions=True)
+
+    def _listen(self) -> MqttBridge:
+        """The MQTT connection; it stays while the database is away, so that claims are heard."""
+        if self._bridge is None or self._link is None or self._link.done():
+            self._bridge = self._connect(self)
+            self._link = asyncio.create_task(self._bridge.run())
+            self._take_office(True)
+        return self._bridge
+
+    def _take_office(self, mine: bool) -> None:
+        if mine is not self.in_office:
+            self.in_office = mine
+            self._role(mine)
+
+    async def _hang_up(self) -> None:
+        if self._bridge is not None and self._link is not None:
+            await self._bridge.disconnect()
+            self._link.cancel()
+            await asyncio.gather(self._link, return_exceptions=True)
+            self._bridge = self._link = None
+            self._deaf_since = self._clock()
+            self._marked_deaf = True  # another registrar hears
+
+    # -- the work ----------------------------------------------------------------------------------
+
+    async def _serve(self, connection: Connection) -> None:
+        sweep_at = 0.0
+        while True:
+            self._wake.clear()
+            if self._returned:
+                self._returned = False
+                await self._settle_return(connection)
+            while self._heard:
+                await self._take(connection)
+            hearing = self._bridge is not None and self._bridge.connected and not self._returned
+            if hearing and self._clock() >= sweep_at:
+                sweep_at = self._clock() + await self._sweep(connection)
+            elif not hearing:
+                await self._note_deafness(connection)
+            await self._pause(min(TICK_S, max(sweep_at - self._clock(), 0.0)) if hearing else TICK_S / 4)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _take(self, connection: Connection) -> None:
+        taken = self._heard.take(1000)
+        try:
+            ids = await self._vehicles.resolve(connection, taken.names())
+            outcome = await self._register.take(
+                connection,
+                taken,
+                ids,
+                age_s=lambda at: self._clock() - at,
+                address=self._addresses.get,
+                blind_window=self._clock() < self._blind_until,
+            )
+        except BaseException:
+            self._heard.put_back(taken)
+            raise
+        self._metrics.refused.inc(len(taken.names()) - len(ids))
+        self._metrics.stale_claims.inc(outcome.stale)
+        self._done(outcome)
+
+    async def _sweep(self, connection: Connection) -> float:
+        """Let deadlines take effect; seconds until the next look."""
+        while True:
+            outcome = await self._register.sweep(connection, self._last_sign)
+            self._done(outcome)
+            if not outcome.more:
+                break
+        left = await self._register.next_deadline_s(connection)
+        return TICK_S if left is None else min(TICK_S, max(left, 0.01))
+
+    def _last_sign(self, vehicle: str) -> tuple[int, float] | None:
+        sign = self._signs.get(vehicle)
+        return None if sign is None else (sign[0], self._clock() - sign[1])
+
+    async def _note_deafness(self, connection: Connection) -> None:
+        if self._marked_deaf or self._deaf_since is None or self._clock() - self._deaf_since < DEAF_S:
+            return
+        log.warning("the broker is away: vehicles are unknown (gateway)", region=self._region)
+        after = 0
+        while True:
+            outcome = await self._register.deaf(connection, after)
+            self._done(outcome, page=False)
+            if not outcome.more:
+                break
+            after = outcome.last_id
+        self._marked_deaf = True
+
+    async def _settle_return(self, connection: Connection) -> None:
+        """Nobody is known to be online after a time of deafness: page all, with jitter."""
+        self._deaf_since, self._marked_deaf = None, False
+        self._blind_until = self._clock() + self._timers.update_interval_s
+        after, paged = 0, 0
+        while True:
+            outcome = await self._register.returned(connection, after)
+            paged += len(outcome.page)
+            self._done(outcome)
+            if not outcome.more:
+                break
+            after = outcome.last_id
+        self._hearing.set()
+        log.info("hearing", region=self._region, paged=paged)
+
+    def _done(self, outcome: Outcome, *, page: bool = True) -> None:
+        """After COMMIT: remember, publish, page."""
+        for vehicle, registration in outcome.now.items():
+            if registration.state is PresenceState.ONLINE:
+                self._online[vehicle] = registration.epoch
+            else:
+                self._online.pop(vehicle, None)
+        self._metrics.changes.inc(outcome.changes)
+        if outcome.answer:
+            self._publisher.mark(outcome.answer)
+        elif outcome.changes:
+            self._publisher.wake()
+        if page and outcome.page:
+            spread = len(outcome.page) / PAGES_PER_S
+            loop = asyncio.get_running_loop()
+            for vehicle in outcome.page:
+                loop.call_later(self._rng.uniform(0, spread), self._page, vehicle)
+
+    def _page(self, vehicle: str) -> None:
+        """Ask for an update, unless it has spoken meanwhile."""
+        if vehicle not in self._online and self._bridge is not None:
+            topic = vehicle_topic(self._region, vehicle, Channel.PAGE)
+            self._bridge.publish_nowait(topic, encode(Page(secrets.token_hex(8))), qos=1)

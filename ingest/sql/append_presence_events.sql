@@ -1,0 +1,1 @@
+SELECT fleet.append_presence_events($1::jsonb)

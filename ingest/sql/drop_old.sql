@@ -1,0 +1,1 @@
+SELECT fleet.drop_old($1)

@@ -1,0 +1,1 @@
+SELECT max(migration_id) FROM public._pogo_migration

@@ -1,0 +1,1 @@
+SELECT pg_notify('fleetcell_signs', $1);
