@@ -1,0 +1,108 @@
+"""The composition root of the simulator: what `sim run` and `sim replay` start."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from fleetcell.contract.topics import check_name
+from fleetcell.mqtt import TlsOptions
+from fleetcell.service import stop_event
+from vehicle_sim.delivery import DeliveryPolicy
+from vehicle_sim.fleet import Fleet
+from vehicle_sim.links import check_profile
+from vehicle_sim.provisioning import Accounts, Platform, find_platform
+from vehicle_sim.replay import ReplayOptions, replay
+from vehicle_sim.run import RunOptions, run, vehicle_names
+from vehicle_sim.session import LinkOptions
+from vehicle_sim.tasks import unless
+from vehicle_sim.unit import PresencePolicy
+
+if TYPE_CHECKING:
+    from vehicle_sim.tally import Score
+
+__all__ = ["ReplayOptions", "RunOptions", "run_replay", "run_simulation"]
+
+_SEED_BITS: Final = 32
+_REPLAY_PRESENCE: Final = PresencePolicy(stop_wait_s=20)  # a broker that is restarting hears the detach too
+_REPLAY_DELIVERY: Final = DeliveryPolicy(batch_samples=200, retry_first_s=10)  # much at once takes longer
+
+
+async def run_simulation(options: RunOptions) -> Score:
+    """`sim run`: ends after the duration, or cleanly on SIGTERM and SIGINT.
+
+    Raises:
+        FleetcellError: no platform, a refused flag, a broken road network; the message says what to do.
+    """
+    from vehicle_sim import roads  # noqa: PLC0415 - the road network is not needed for a replay
+    from vehicle_sim.mobility import Drive  # noqa: PLC0415 - likewise
+
+    options.check()
+    platform = _platform(options)
+    stopped = stop_event()
+    seed = options.seed if options.seed is not None else secrets.randbits(_SEED_BITS)
+    network = await asyncio.to_thread(roads.load, options.roads)
+    fleet = _fleet(options, platform, PresencePolicy(), DeliveryPolicy(), seed)
+    try:
+        fleet.claim_free(vehicle_names(), options.vehicles)
+        await unless(stopped, fleet.provision())
+        drives = {vehicle: Drive(network, f"{seed}:{vehicle}") for vehicle in fleet.units}
+        return await run(fleet, drives, options, stopped, seed)
+    finally:
+        fleet.release()
+
+
+async def run_replay(options: ReplayOptions) -> Score:
+    """`sim replay`: ends when every reading is acknowledged, or cleanly on SIGTERM and SIGINT.
+
+    Raises:
+        TraceError: a file is cut off or malformed; nothing of any file was sent.
+        FleetcellError: no platform, a refused flag, a vehicle that another simulator drives.
+    """
+    from vehicle_sim.readers import open_traces  # noqa: PLC0415 - the readers are not needed for a run
+
+    options.check()
+    check_profile(options.link)
+    stopped = stop_event()
+    traces = await unless(stopped, asyncio.to_thread(open_traces, options.files))
+    platform = _platform(options)
+    seed = options.seed if options.seed is not None else secrets.randbits(_SEED_BITS)
+    fleet = _fleet(options, platform, _REPLAY_PRESENCE, _REPLAY_DELIVERY, seed)
+    try:
+        fleet.claim_all([trace.vehicle for trace in traces])
+        await unless(stopped, fleet.provision())
+        return await replay(fleet, traces, options, stopped)
+    finally:
+        fleet.release()
+
+
+def _platform(options: RunOptions | ReplayOptions) -> Platform:
+    check_profile(options.link)
+    if options.region is not None:
+        check_name(options.region, "--region")
+    return find_platform(
+        options.data_dir,
+        api_url=options.api_url,
+        api_key=options.api_key,
+        broker_url=options.broker_url,
+        region=options.region,
+    )
+
+
+def _fleet(
+    options: RunOptions | ReplayOptions,
+    platform: Platform,
+    presence: PresencePolicy,
+    delivery: DeliveryPolicy,
+    seed: int,
+) -> Fleet:
+    directory = options.data_dir.expanduser().absolute() / "sim"
+    link = LinkOptions(
+        broker_url=platform.broker_url,
+        region=platform.region,
+        tls=TlsOptions(ca_file=options.broker_ca_file),
+        presence=presence,
+        delivery=delivery,
+    )
+    return Fleet(directory / "units", Accounts(directory / "units.json", platform), link, seed)

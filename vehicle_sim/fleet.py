@@ -1,0 +1,239 @@
+"""All units of one run: their spools and accounts, starting them, draining them, and a clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import resource
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from fleetcell.contract.errors import FleetcellError
+from vehicle_sim.epoch import UnitInUseError
+from vehicle_sim.provisioning import ProvisioningError
+from vehicle_sim.session import LinkOptions, VehicleUnit
+from vehicle_sim.spool import Spool, SpoolError
+from vehicle_sim.tally import Tally
+from vehicle_sim.tasks import in_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from vehicle_sim.provisioning import Accounts
+
+log = structlog.get_logger()
+
+_FILES_PER_UNIT: Final = 4  # epoch, current boot, a connection, one to spare
+_REFUSED_AFTER_S: Final = 8.0  # a new account takes a moment to reach the broker
+_WATCH_S: Final = 1.0
+STOP_S: Final = 5.0  # for a clean stop of all units together
+
+
+class Fleet:
+    """The units of one run.
+
+    Args:
+        directory: `<data>/sim/units`; each unit has a folder in it.
+        accounts: where their secrets come from.
+        link: how they reach the platform.
+        seed: of everything random but boots.
+    """
+
+    def __init__(self, directory: Path, accounts: Accounts, link: LinkOptions, seed: int) -> None:
+        self.tally = Tally()
+        self.units: dict[str, VehicleUnit] = {}
+        self._directory = directory
+        self._accounts = accounts
+        self._link = link
+        self._seed = seed
+        self._spools: dict[str, Spool] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._watch: asyncio.Task[None] | None = None
+        self._started: dict[str, float] = {}
+        self._renewed: set[str] = set()
+        self._failed: asyncio.Future[None] | None = None
+        self._told: set[str] = set()  # reasons of refused readings
+
+    # -- setting up -------------------------------------------------------------------------------
+
+    def claim_all(self, vehicles: Sequence[str]) -> None:
+        """Power up these units.
+
+        Raises:
+            UnitInUseError: one of them is driven by another simulator.
+        """
+        allow_open_files(len(vehicles) * _FILES_PER_UNIT)
+        for vehicle in vehicles:
+            try:
+                self._power_up(vehicle)
+            except UnitInUseError:
+                raise UnitInUseError(
+                    f"another simulator drives {vehicle} on this data directory; stop it first"
+                ) from None
+
+    def claim_free(self, vehicles: Iterable[str], count: int) -> None:
+        """Power up the first `count` of these units that no other simulator drives."""
+        allow_open_files(count * _FILES_PER_UNIT)
+        for vehicle in vehicles:
+            if len(self._spools) == count:
+                break
+            try:
+                self._power_up(vehicle)
+            except UnitInUseError:
+                log.info("unit is driven by another simulator, taking the next", vehicle=vehicle)
+
+    def _power_up(self, vehicle: str) -> None:
+        spool = Spool(self._directory / vehicle)
+        spool.open()
+        self._spools[vehicle] = spool
+
+    async def provision(self) -> None:
+        """Have an account for each unit that was claimed; those that an operator revoked are left out.
+
+        Raises:
+            ProvisioningError: see `Accounts.provision`; or none of them may connect.
+        """
+        secrets = await self._accounts.provision(list(self._spools))
+        for vehicle in [vehicle for vehicle in self._spools if vehicle not in secrets]:
+            log.error("vehicle was revoked on the platform, it is left out", vehicle=vehicle)
+            self._spools.pop(vehicle).close()
+        if not self._spools:
+            raise ProvisioningError("every one of the vehicles was revoked on the platform")
+        for vehicle, spool in self._spools.items():
+            rng = random.Random(f"{self._seed}:{vehicle}:link")  # noqa: S311 - jitter, not a secret
+            self.units[vehicle] = VehicleUnit(vehicle, secrets[vehicle], spool, self._link, self.tally, rng)
+            self.tally.backlog += spool.pending_count
+
+    def release(self) -> None:
+        """Give up the units that were never started."""
+        for vehicle, spool in self._spools.items():
+            if vehicle not in self._tasks:
+                spool.close()
+
+    # -- running ----------------------------------------------------------------------------------
+
+    def start(self, vehicle: str) -> VehicleUnit:
+        """Let a unit connect."""
+        unit = self.units[vehicle]
+        self._tasks[vehicle] = asyncio.create_task(unit.run(), name=f"unit {vehicle}")
+        self._tasks[vehicle].add_done_callback(self._ended)
+        self._started[vehicle] = asyncio.get_running_loop().time()
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._renew_refused())
+        return unit
+
+    async def finish(self, vehicle: str) -> None:
+        """Stop one unit cleanly and wait until it is gone."""
+        self.units[vehicle].stop()
+        await self._tasks[vehicle]
+
+    @property
+    def started(self) -> int:
+        """How many units were started."""
+        return len(self._tasks)
+
+    @property
+    def registered(self) -> int:
+        """How many units the register shows online."""
+        return sum(unit.registered for unit in self.units.values())
+
+    @property
+    def resent(self) -> int:
+        """Readings sent more than once, each time counted."""
+        return sum(unit.resent for unit in self.units.values())
+
+    @property
+    def failed(self) -> asyncio.Future[None]:
+        """Raises what ended a unit that should still run: a fault in the simulator."""
+        if self._failed is None:
+            self._failed = asyncio.get_running_loop().create_future()
+        return self._failed
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None and not self.failed.done():
+            self.failed.set_exception(error)
+
+    def record(self, unit: VehicleUnit, time_ms: int, signals: Mapping[str, object]) -> None:
+        """Have a unit keep a reading; one that its spool cannot take is counted, and told once a reason."""
+        try:
+            unit.record(time_ms, signals)
+        except SpoolError as error:
+            self.tally.refused += 1
+            if (reason := str(error)) not in self._told:
+                self._told.add(reason)
+                log.error("reading refused", vehicle=unit.vehicle, reason=reason)  # noqa: TRY400 - no fault here
+
+    def problems(self) -> dict[str, int]:
+        """Why units with unacknowledged readings cannot deliver, with how many each, the most first."""
+        found: Counter[str] = Counter()
+        for vehicle in self._tasks:
+            unit = self.units[vehicle]
+            if unit.spool.pending_count:
+                found[unit.connection_problem or "connected, but the gateway acknowledges nothing"] += 1
+        return dict(found.most_common())
+
+    def link_note(self) -> str:
+        """How many units have no connection, and the most common reason; empty when all have."""
+        found = Counter(why for vehicle in self._tasks if (why := self.units[vehicle].connection_problem))
+        if not found:
+            return ""
+        return f"  {found.total()} without a connection: {found.most_common(1)[0][0]}"
+
+    async def drain(self, within_s: float) -> bool:
+        """Wait until every reading of the started units is acknowledged; False when it took too long."""
+        waiting = [self.units[vehicle].drained() for vehicle in self._tasks]
+        return await in_time(asyncio.gather(*waiting), within_s)
+
+    async def stop(self) -> None:
+        """Detach all units, wait a bounded while, and drop those that are still there."""
+        if self._watch is not None:
+            self._watch.cancel()
+        for vehicle, task in self._tasks.items():
+            if not task.done():
+                self.units[vehicle].stop()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks.values(), timeout=STOP_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        if self._failed is not None:
+            self._failed.cancel()
+        self.release()
+
+    async def _renew_refused(self) -> None:
+        """Give new secrets to units that the broker never let in: theirs was rotated elsewhere."""
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            late = asyncio.get_running_loop().time() - _REFUSED_AFTER_S
+            refused = [
+                vehicle
+                for vehicle, unit in self.units.items()
+                if unit.refused and vehicle not in self._renewed and self._started.get(vehicle, late) < late
+            ]
+            if not refused:
+                continue
+            self._renewed |= set(refused)
+            log.info("the broker refuses kept secrets, taking new ones", vehicles=len(refused))
+            try:
+                for vehicle, secret in (await self._accounts.provision(refused, rotate=True)).items():
+                    self.units[vehicle].use_secret(secret)
+            except FleetcellError as error:
+                log.warning("no new secrets", reason=str(error))
+
+
+def allow_open_files(wanted: int) -> None:
+    """Raise the soft limit of open files as far as it is needed and the hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted += 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        if limit < wanted:
+            log.warning(
+                "few open files allowed (ulimit -Hn), some units may not connect",
+                allowed=limit,
+                wanted=wanted,
+            )

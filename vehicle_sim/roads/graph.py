@@ -1,0 +1,178 @@
+"""From ways to roads: split at junctions and signals, keep what can be driven for ever. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from pyproj import Geod
+
+from vehicle_sim.roads.errors import RoadsError
+from vehicle_sim.roads.format import Feature, LineString, Position, RoadProperties
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from vehicle_sim.roads.extract import Way
+    from vehicle_sim.roads.tags import Control, NodeControl, WayTags
+
+_GEOD: Final = Geod(ellps="WGS84")
+_CENTIMETRES: Final = 2
+
+
+@dataclass(slots=True)
+class Piece:
+    """A way between two junctions. `start` and `end` are OpenStreetMap node ids.
+
+    `control` is met at the end by who drives in the order of the points, `control_back` at the start by
+    who drives the other way.
+    """
+
+    way: int
+    tags: WayTags
+    start: int
+    end: int
+    positions: list[Position]
+    length_m: float
+    control: Control | None = None
+    control_back: Control | None = None
+
+
+def split(ways: Sequence[Way], controls: Mapping[int, NodeControl]) -> list[Piece]:
+    """Cut the ways at every node that two of them share, that a way passes twice, or that has a control."""
+    uses = Counter(node for way in ways for node in way.nodes)
+    uses.update(node for way in ways for node in (way.nodes[0], way.nodes[-1]))  # ends always cut
+    pieces = []
+    for way in sorted(ways, key=lambda w: (w.id, w.nodes)):
+        cuts = [i for i, node in enumerate(way.nodes) if uses[node] > 1 or node in controls]
+        own = [piece for a, b in pairwise(cuts) if (piece := _piece(way, a, b))]
+        _place_controls(own, controls)
+        pieces += own
+    return pieces
+
+
+def _piece(way: Way, begin: int, end: int) -> Piece | None:
+    positions = [way.positions[begin]]
+    for position in way.positions[begin + 1 : end + 1]:
+        if position != positions[-1]:  # nodes nearer than the rounding fall together
+            positions.append(position)
+    if len(positions) < 2:
+        return None
+    lons, lats = zip(*positions, strict=True)
+    length = round(_GEOD.line_length(lons, lats), _CENTIMETRES)
+    return Piece(way.id, way.tags, way.nodes[begin], way.nodes[end], positions, length)
+
+
+def _place_controls(pieces: Sequence[Piece], controls: Mapping[int, NodeControl]) -> None:
+    """Say for each piece of one way who meets the signal or sign at its ends."""
+    for i, piece in enumerate(pieces):
+        if found := controls.get(piece.end):
+            ahead = pieces[i + 1].length_m if i + 1 < len(pieces) else 0.0
+            # A sign without a direction is for those who come to the junction beyond it: the nearer one.
+            if found.forward or (found.forward is None and ahead <= piece.length_m):
+                piece.control = found.control
+        if found := controls.get(piece.start):
+            ahead = pieces[i - 1].length_m if i > 0 else 0.0
+            if found.backward or (found.backward is None and ahead < piece.length_m):
+                piece.control_back = found.control
+
+
+def largest_component(pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces among whose nodes each can be driven to from each other: the largest such set.
+
+    Raises:
+        RoadsError: there is none.
+    """
+    onward: dict[int, list[int]] = {}
+    for piece in pieces:
+        onward.setdefault(piece.start, [])
+        onward.setdefault(piece.end, [])
+        if piece.tags.forward:
+            onward[piece.start].append(piece.end)
+        if piece.tags.backward:
+            onward[piece.end].append(piece.start)
+    component: dict[int, int] = {}
+    for number, members in enumerate(strong_components(onward)):
+        component.update(dict.fromkeys(members, number))
+    kept: dict[int, list[Piece]] = {}
+    for piece in pieces:
+        if component[piece.start] == component[piece.end]:
+            kept.setdefault(component[piece.start], []).append(piece)
+    if not kept:
+        raise RoadsError("no road in the extract can be driven in a circle: there is no network to drive on")
+    return max(kept.values(), key=lambda ps: (sum(p.length_m for p in ps), -ps[0].way))
+
+
+def strong_components(onward: Mapping[int, Sequence[int]]) -> Iterable[list[int]]:
+    """Tarjan's strongly connected components of a graph given by each node's successors."""
+    index: dict[int, int] = {}
+    low: dict[int, int] = {}
+    stack: list[int] = []
+    on_stack: set[int] = set()
+    for root in onward:
+        if root in index:
+            continue
+        work = [(root, iter(onward[root]))]
+        index[root] = low[root] = len(index)
+        stack.append(root)
+        on_stack.add(root)
+        while work:
+            node, rest = work[-1]
+            for after in rest:
+                if after not in index:
+                    index[after] = low[after] = len(index)
+                    stack.append(after)
+                    on_stack.add(after)
+                    work.append((after, iter(onward[after])))
+                    break
+                if after in on_stack:
+                    low[node] = min(low[node], index[after])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
+                if low[node] == index[node]:
+                    members: list[int] = []
+                    while not members or members[-1] != node:
+                        members.append(stack.pop())
+                        on_stack.discard(members[-1])
+                    yield members
+
+
+def road_features(pieces: Sequence[Piece]) -> list[Feature]:
+    """The pieces as features of the file, nodes numbered from 0 in the order of their OpenStreetMap ids."""
+    ids = sorted({node for piece in pieces for node in (piece.start, piece.end)})
+    numbers = {node: number for number, node in enumerate(ids)}
+    return [_feature(piece, numbers) for piece in pieces]
+
+
+def _feature(piece: Piece, numbers: Mapping[int, int]) -> Feature:
+    tags = piece.tags
+    turned = not tags.forward  # a one-way road against its way: written as it is driven
+    start, end = (piece.end, piece.start) if turned else (piece.start, piece.end)
+    speed, back = (
+        (tags.speed_backward, tags.speed_forward) if turned else (tags.speed_forward, tags.speed_backward)
+    )
+    oneway = not (tags.forward and tags.backward)
+    control, control_back = (
+        (piece.control_back, piece.control) if turned else (piece.control, piece.control_back)
+    )
+    return Feature(
+        LineString(piece.positions[::-1] if turned else piece.positions),
+        RoadProperties(
+            kind=tags.kind,
+            start=numbers[start],
+            end=numbers[end],
+            speed=speed,
+            length=piece.length_m,
+            name=tags.name,
+            oneway=oneway,
+            speed_back=None if oneway or back == speed else back,
+            tunnel=tags.tunnel,
+            bridge=tags.bridge,
+            control=control.value if control else None,
+            control_back=control_back.value if control_back and not oneway else None,
+        ),
+    )

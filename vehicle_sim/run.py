@@ -1,0 +1,146 @@
+"""`sim run`: simulated vehicles that drive until they are told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from fleetcell.contract.errors import ConfigError
+from vehicle_sim.progress import RateMeter, Snapshot, shown
+from vehicle_sim.tally import Score, score
+from vehicle_sim.tasks import end, first_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from vehicle_sim.fleet import Fleet
+    from vehicle_sim.mobility import Drive
+    from vehicle_sim.session import VehicleUnit
+
+MAX_RATE_HZ: Final = 100.0
+_START_SPREAD_S: Final = 2.5  # over which the units of a run connect
+_START_GAP_S: Final = 0.04
+_BEHIND_S: Final = 2.0  # later than this (the machine was asleep), missed readings are not made up for
+_DRAIN_S: Final = 10.0  # at the end of --duration
+_DRAIN_INTERRUPTED_S: Final = 1.0
+_KINDS: Final = ("taxi", "car", "van", "car", "truck", "taxi", "car", "van")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What `sim run` was asked for. None: as the running platform has it, or without end."""
+
+    data_dir: Path
+    vehicles: int = 25
+    rate_hz: float = 1.0
+    duration_s: float | None = None
+    seed: int | None = None
+    link: str = "perfect"
+    region: str | None = None
+    roads: Path | None = None
+    api_url: str | None = None
+    api_key: str | None = None
+    broker_url: str | None = None
+    broker_ca_file: Path | None = None
+    progress: bool = False
+
+    def check(self) -> None:
+        """Raises ConfigError, naming the flag, when a value makes no sense."""
+        if self.vehicles < 1:
+            raise ConfigError(f"--vehicles {self.vehicles}: at least 1")
+        if not 0 < self.rate_hz <= MAX_RATE_HZ:
+            raise ConfigError(f"--rate {self.rate_hz:g}: more than 0 and at most {MAX_RATE_HZ:g} Hz")
+        if self.duration_s is not None and self.duration_s <= 0:
+            raise ConfigError(f"--duration {self.duration_s:g}: more than 0 seconds")
+
+
+def vehicle_names() -> Iterator[str]:
+    """The ids of simulated vehicles, always in the same order: taxi-0001, car-0002, van-0003, ..."""
+    for number in itertools.count(1):
+        yield f"{_KINDS[(number - 1) % len(_KINDS)]}-{number:04d}"
+
+
+class Simulation:
+    """The driving part of a run: every unit makes readings at `rate_hz`, spread within the period."""
+
+    def __init__(self, fleet: Fleet, drives: dict[str, Drive], rate_hz: float) -> None:
+        self._fleet = fleet
+        self._drives = drives
+        self._period_s = 1.0 / rate_hz
+
+    async def run(self) -> None:
+        """Start the units one after the other and drive until cancelled."""
+        gap = min(_START_GAP_S, _START_SPREAD_S / max(1, len(self._drives)))
+        began = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as group:
+            for index, (vehicle, drive) in enumerate(self._drives.items()):
+                await _sleep_until(began + index * gap)
+                group.create_task(self._drive(self._fleet.start(vehicle), drive))
+
+    async def _drive(self, unit: VehicleUnit, drive: Drive) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            signals = drive.advance(self._period_s)
+            self._fleet.record(unit, int(time.time() * 1000), signals)
+            due += self._period_s
+            if loop.time() - due > _BEHIND_S:
+                due = loop.time()
+            await _sleep_until(due)
+
+
+async def run(
+    fleet: Fleet, drives: dict[str, Drive], options: RunOptions, stopped: asyncio.Event, seed: int
+) -> Score:
+    """Drive until the duration is over or `stopped` is set; then drain, detach and sum up."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    driving = asyncio.create_task(Simulation(fleet, drives, options.rate_hz).run())
+    stopping = asyncio.create_task(stopped.wait())
+    try:
+        async with shown("sim run", _looker(fleet, options.duration_s, began), enabled=options.progress):
+            await first_of(driving, stopping, fleet.failed, timeout_s=options.duration_s)
+            await end(driving)
+            if stopping.done():
+                await fleet.drain(_DRAIN_INTERRUPTED_S)
+            else:
+                drained = asyncio.create_task(fleet.drain(_DRAIN_S))
+                await first_of(drained, stopping, fleet.failed)
+                await end(drained)
+            ended = loop.time()
+    finally:
+        await end(driving, stopping)
+        await fleet.stop()
+    return score(
+        fleet.tally,
+        kind="run",
+        vehicles=len(fleet.units),
+        resent=fleet.resent,
+        began=began,
+        ended=ended,
+        seed=seed,
+    )
+
+
+def _looker(fleet: Fleet, duration_s: float | None, began: float) -> Callable[[], Snapshot]:
+    meter = RateMeter()
+    loop = asyncio.get_running_loop()
+
+    def look() -> Snapshot:
+        now, tally = loop.time(), fleet.tally
+        status = (
+            f"{fleet.registered}/{len(fleet.units)} online  {tally.made:,} made  {tally.acked:,} acked  "
+            f"{tally.pending:,} pending  {meter.per_second(tally.acked, now):,.0f} readings/s"
+            + fleet.link_note()
+        )
+        return Snapshot(now - began, duration_s, status)
+
+    return look
+
+
+async def _sleep_until(when: float) -> None:
+    await asyncio.sleep(max(0.0, when - asyncio.get_running_loop().time()))

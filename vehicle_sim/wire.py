@@ -1,0 +1,114 @@
+"""A unit's messages: made from what the spool and the state machine hold, and read from what arrives."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from fleetcell.contract import topics
+from fleetcell.contract.errors import PayloadError
+from fleetcell.contract.ledger import EMPTY, Ranges, union
+from fleetcell.contract.messages import (
+    Ack,
+    Claim,
+    ClaimKind,
+    Command,
+    GatewayStatus,
+    Page,
+    Previous,
+    Rejected,
+    Sample,
+    State,
+    Telemetry,
+    decode,
+    encode,
+    ranges_from_wire,
+)
+from fleetcell.contract.presence import Reason
+from fleetcell.contract.topics import Channel
+
+if TYPE_CHECKING:
+    from fleetcell.mqtt import Message
+    from vehicle_sim.boot_log import BootLog
+    from vehicle_sim.delivery import Batch
+    from vehicle_sim.spool import Spool
+    from vehicle_sim.unit import PresencePolicy, SendClaim
+
+Incoming = State | GatewayStatus | Page | Ack | Rejected | Command
+
+
+def claim(sent: SendClaim, epoch: int, spool: Spool, policy: PresencePolicy) -> bytes:
+    """A claim of the session `epoch`; an attach also tells how often to expect updates."""
+    log = spool.current
+    attaches = sent.kind is ClaimKind.ATTACH
+    return encode(
+        Claim(
+            kind=sent.kind,
+            epoch=epoch,
+            at=datetime.now(UTC),
+            n=sent.n,
+            boot=log.boot,
+            next_seq=log.last_seq + 1,
+            previous=Previous(*spool.previous) if spool.previous else None,
+            reason=sent.reason,
+            update_interval=policy.update_interval_s if attaches else None,
+            keep_alive=policy.keep_alive_s if attaches else None,
+        )
+    )
+
+
+def will(epoch: int, boot: str) -> bytes:
+    """What the broker says when the session `epoch` is lost: the last claim of it, without a number."""
+    return encode(Claim(ClaimKind.DETACH, epoch, datetime.now(UTC), boot=boot, reason=Reason.LOST))
+
+
+def sample(seq: int, time_ms: int, signals: dict[str, object]) -> bytes:
+    """One reading, as the spool keeps it."""
+    return encode(Sample(seq, time_ms, signals))
+
+
+def telemetry(batch: Batch, epoch: int, log: BootLog) -> bytes:
+    """The readings of a batch, from the spool."""
+    samples = [decode(Sample, log.read(seq)) for seq in batch.seqs]
+    return encode(Telemetry(batch.boot, epoch, samples, list(batch.evicted) or None))
+
+
+def read(message: Message) -> Incoming | None:
+    """What arrived; None for a retained message that was cleared.
+
+    Raises:
+        TopicError, PayloadError: nothing that a unit listens to, or not what the contract says.
+    """
+    topic = topics.parse(message.topic)
+    match topic:
+        case topics.RegionTopic(_, "gateway"):
+            return decode(GatewayStatus, message.payload) if message.payload else None
+        case topics.VehicleTopic(_, _, Channel.STATE):
+            return decode(State, message.payload) if message.payload else None
+        case topics.VehicleTopic(_, _, Channel.PAGE):
+            return decode(Page, message.payload)
+        case topics.VehicleTopic(_, _, Channel.COMMAND):
+            return decode(Command, message.payload)
+        case topics.VehicleTopic(_, _, Channel.ACK):
+            return _read_ack(message.payload)
+        case _:
+            raise PayloadError(f"a unit does not listen to {message.topic}")
+
+
+def _read_ack(payload: bytes) -> Ack | Rejected:
+    try:
+        return decode(Ack, payload)
+    except PayloadError as error:
+        try:
+            return decode(Rejected, payload)
+        except PayloadError:
+            raise error from None
+
+
+def settled_by(ack: Ack) -> Ranges:
+    """The numbers that an acknowledgement settles.
+
+    Raises:
+        PayloadError: `also` holds something that is no range.
+    """
+    return union(((1, ack.seq),) if ack.seq else EMPTY, ranges_from_wire(ack.also))
