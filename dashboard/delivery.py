@@ -1,0 +1,102 @@
+"""The delivery ledger, explained: why each number that a unit used is not a stored reading. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from dashboard.shapes import BootDelivery, Delivery, Gap
+from fleetcell.contract import ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fleetcell.contract.ledger import Ranges
+
+SEND_WINDOW: Final = timedelta(hours=24)
+EXPLANATIONS: Final = {
+    "pending": "the unit has used these numbers; its readings have not arrived yet",
+    "evicted": "the unit's spool was full: it gave these readings up and said so",
+    "quarantined": "kept apart: the unit's clock could not be right",
+    "dead_lettered": "arrived, but could not be read; see the dead letters",
+    "unexplained": "a newer boot has been sending for more than a day, and these never came",
+}
+
+
+def explain(vehicle: str, rows: Sequence[Mapping[str, Any]]) -> Delivery:
+    """The ledger of a vehicle.
+
+    Args:
+        vehicle: its id.
+        rows: of delivery.sql, newest boot first.
+    """
+    boots: list[BootDelivery] = []
+    gaps: list[Gap] = []
+    newer: list[Mapping[str, Any]] = []
+    for row in rows:
+        boot, missing = _boot(row, may_still_send=_may_still_send(row, newer))
+        boots.append(boot)
+        gaps += missing
+        newer.append(row)
+    return Delivery(
+        vehicle=vehicle,
+        boots=boots,
+        received=sum(_count(boot.received) for boot in boots),
+        pending=sum(_count(boot.pending) for boot in boots),
+        unexplained=sum(_count(boot.unexplained) for boot in boots),
+        gaps=gaps,
+    )
+
+
+def _may_still_send(row: Mapping[str, Any], newer: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether what is missing of this boot may be in the unit's spool.
+
+    The spool outlives a boot, and old readings are sent after the link is back. Only when a newer boot
+    has been arriving for a day after this one was last heard, something is wrong.
+    """
+    since: datetime = row["last_at"]
+    return all(later["last_at"] - max(since, later["first_at"]) <= SEND_WINDOW for later in newer)
+
+
+def _boot(row: Mapping[str, Any], *, may_still_send: bool) -> tuple[BootDelivery, list[Gap]]:
+    received = ledger.from_multirange(row["received"])
+    kinds: dict[str, Ranges] = {
+        kind: ledger.from_multirange(row[kind]) for kind in ("evicted", "quarantined", "dead_lettered")
+    }
+    highest = max((ranges[-1][1] for ranges in (received, *kinds.values()) if ranges), default=0)
+    left = ledger.gaps(received, max(row["claimed"], highest))
+    reasons: dict[str, Ranges] = {}
+    for kind, ranges in kinds.items():
+        explained = ledger.intersect(left, ranges)
+        reasons[kind] = explained
+        left = ledger.subtract(left, explained)
+    reasons["pending" if may_still_send else "unexplained"] = left
+    boot = row["boot"].hex
+    gaps = [
+        Gap(boot, first, last, last - first + 1, reason, EXPLANATIONS[reason])
+        for reason, ranges in reasons.items()
+        for first, last in ranges
+    ]
+    gaps.sort(key=lambda gap: gap.first)
+    return (
+        BootDelivery(
+            boot=boot,
+            claimed=row["claimed"],
+            received=ledger.to_wire(received),
+            pending=ledger.to_wire(reasons.get("pending", ())),
+            evicted=ledger.to_wire(kinds["evicted"]),
+            quarantined=ledger.to_wire(kinds["quarantined"]),
+            dead_lettered=ledger.to_wire(kinds["dead_lettered"]),
+            unexplained=ledger.to_wire(reasons.get("unexplained", ())),
+            duplicates=row["duplicates"],
+            late=row["late"],
+            max_late_s=row["max_late_s"],
+            first_at=row["first_at"],
+            last_at=row["last_at"],
+        ),
+        gaps,
+    )
+
+
+def _count(pairs: Sequence[Sequence[int]]) -> int:
+    return sum(last - first + 1 for first, last in pairs)

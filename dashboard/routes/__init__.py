@@ -1,0 +1,1 @@
+"""The HTTP and WebSocket paths, a module for each group."""

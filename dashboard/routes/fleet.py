@@ -1,0 +1,173 @@
+"""The fleet: counts, regions, vehicles, their presence, delivery and events."""
+
+from datetime import datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from dashboard import delivery, parameters, shapes
+from dashboard.answers import Json, schema_reference
+from dashboard.errors import BadRequestError, NotFoundError
+from dashboard.fleet import STATES, ingest_of, regions_of
+from dashboard.paging import decode_key, page
+from dashboard.routes.lookup import vehicle_id_of
+from dashboard.services import Services, Wired
+from dashboard.vehicles import vehicle_of
+from fleetcell.contract.signals import CATALOGUE
+
+router = APIRouter(tags=["fleet"])
+
+MAX_VEHICLES: Final = 5000
+MAX_ITEMS: Final = 1000
+
+
+@router.get("/fleet", responses=schema_reference(shapes.Fleet))
+async def fleet(services: Wired) -> Response:
+    """Vehicles by state and region, and how ingest is doing."""
+    regions, states = await _regions(services)
+    return Json(
+        shapes.Fleet(
+            vehicles=sum(states.values()),
+            states=states,
+            regions=regions,
+            ingest=ingest_of(regions),
+            live_clients=len(services.feed.hub.clients),
+            server_time=services.feed.now(),
+        )
+    )
+
+
+@router.get("/regions", responses=schema_reference(shapes.RegionPage))
+async def regions(services: Wired) -> Response:
+    """Every region with its gateway's health."""
+    found, _states = await _regions(services)
+    return Json(shapes.RegionPage(found, None))
+
+
+async def _regions(services: Services) -> tuple[list[shapes.Region], dict[str, int]]:
+    gateways = await services.database.fetch("gateways")
+    return regions_of(gateways, await services.database.fetch("fleet_counts"))
+
+
+@router.get("/signals", responses=schema_reference(shapes.SignalPage))
+async def signals() -> Response:
+    """The signal catalogue: wire key, VSS path, unit, range."""
+    return Json(shapes.SignalPage([msgspec.structs.asdict(signal) for signal in CATALOGUE.values()], None))
+
+
+@router.get("/vehicles", responses=schema_reference(shapes.VehiclePage))
+async def vehicles(
+    services: Wired,
+    state: Annotated[
+        list[str] | None, Query(description="online, suspect, asleep, offline, unknown; several with commas")
+    ] = None,
+    region: parameters.Regions = None,
+    q: Annotated[str | None, Query(max_length=64, description="Part of the id, in any case")] = None,
+    bbox: Annotated[
+        str | None, Query(description="Last seen in this box: west,south,east,north in degrees")
+    ] = None,
+    revoked: Annotated[bool, Query(description="The revoked vehicles, instead of the others")] = False,
+    limit: Annotated[int, Query(ge=1, le=MAX_VEHICLES)] = 100,
+    cursor: parameters.Cursor = None,
+) -> Response:
+    """Vehicles in the order of their ids, with presence and latest signals."""
+    states = parameters.words(state)
+    wrong = [name for name in states or () if name not in STATES]
+    if wrong:
+        raise BadRequestError(f"unknown state {', '.join(map(repr, wrong))}: {', '.join(STATES)}")
+    box = parameters.box_of(bbox)
+    after = decode_key(cursor, str)
+    rows = await services.database.fetch(
+        "vehicles",
+        states,
+        region,
+        q.lower() if q else None,
+        *((box.west, box.south, box.east, box.north) if box else (None,) * 4),
+        revoked,
+        shapes.SILENT_AFTER_S,
+        after[0] if after else None,
+        limit + 1,
+    )
+    found = [vehicle_of(row) for row in rows]
+    items, more = page(found, limit, [(vehicle.id,) for vehicle in found])
+    return Json(shapes.VehiclePage(items, more))
+
+
+@router.get("/vehicles/{vehicle}", responses=schema_reference(shapes.Vehicle))
+async def vehicle(vehicle: str, services: Wired) -> Response:
+    """One vehicle: its registration, with reason, evidence and deadline, and its latest signals."""
+    row = await services.database.fetch_row("vehicle", vehicle, shapes.SILENT_AFTER_S)
+    if row is None:
+        raise NotFoundError(f"there is no vehicle {vehicle[:80]!r}; GET /api/v1/vehicles lists them")
+    return Json(vehicle_of(row))
+
+
+@router.get("/vehicles/{vehicle}/presence", responses=schema_reference(shapes.PresenceHistory))
+async def presence(
+    vehicle: str,
+    services: Wired,
+    since: parameters.Since = None,
+    until: parameters.Until = None,
+    as_of: parameters.AsOf = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_ITEMS)] = 100,
+    cursor: parameters.Cursor = None,
+) -> Response:
+    """Changes of presence, newest first, and the time in each state; `as_of`: what was believed then."""
+    parameters.check_order(since, until)
+    vehicle_id = await vehicle_id_of(services, vehicle)
+    if as_of is not None:
+        if since is not None or until is not None or cursor is not None:
+            raise BadRequestError("as_of stands alone: leave out since, until and cursor")
+        rows = await services.database.fetch("presence_as_of", vehicle_id, as_of)
+        return Json(shapes.PresenceHistory([shapes.PresenceItem(**row) for row in rows], None, None))
+    after = decode_key(cursor, int)
+    rows = await services.database.fetch(
+        "presence", vehicle_id, since, until, after[0] if after else None, limit + 1
+    )
+    found = [shapes.PresenceItem(**row) for row in rows]
+    items, more = page(found, limit, [(item.cursor,) for item in found])
+    return Json(shapes.PresenceHistory(items, more, await _uptime(services, vehicle_id, since, until)))
+
+
+async def _uptime(
+    services: Services, vehicle_id: int, since: datetime | None, until: datetime | None
+) -> shapes.Uptime | None:
+    rows = await services.database.fetch("presence_uptime", vehicle_id, since, until)
+    if not rows:
+        return None
+    seconds = dict.fromkeys(STATES, 0.0) | {row["state"]: row["seconds"] for row in rows if row["state"]}
+    known = sum(seconds.values()) - seconds["unknown"]
+    ratio = seconds["online"] / known if known > 0 else None
+    return shapes.Uptime(rows[0]["since"], rows[0]["until"], seconds, ratio)
+
+
+@router.get("/vehicles/{vehicle}/delivery", responses=schema_reference(shapes.Delivery))
+async def delivered(vehicle: str, services: Wired) -> Response:
+    """The delivery ledger: what arrived, and why anything did not."""
+    vehicle_id = await vehicle_id_of(services, vehicle)
+    return Json(delivery.explain(vehicle, await services.database.fetch("delivery", vehicle_id)))
+
+
+@router.get("/events", responses=schema_reference(shapes.EventPage))
+async def events(
+    services: Wired,
+    vehicle: Annotated[str | None, Query(max_length=64)] = None,
+    kind: Annotated[list[str] | None, Query(description="Such as dtc, harsh_brake, crash")] = None,
+    since: parameters.Since = None,
+    until: parameters.Until = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_ITEMS)] = 100,
+    cursor: parameters.Cursor = None,
+) -> Response:
+    """What vehicles reported, newest first."""
+    parameters.check_order(since, until)
+    after = decode_key(cursor, datetime, str, UUID, int) or (None,) * 4
+    rows = await services.database.fetch(
+        "events", vehicle, parameters.words(kind), since, until, *after, limit + 1
+    )
+    found = [dict(row) | {"boot": row["boot"].hex} for row in rows]
+    keys = [(row["time"], row["vehicle"], row["boot"], row["seq"]) for row in rows]
+    items, more = page(found, limit, keys)
+    return Json(shapes.EventPage(items, more))

@@ -1,0 +1,1 @@
+SELECT api.key_put($1, $2, $3)

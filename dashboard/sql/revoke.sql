@@ -1,0 +1,1 @@
+SELECT api.revoke($1)

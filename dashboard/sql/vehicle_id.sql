@@ -1,0 +1,1 @@
+SELECT vehicle_id FROM api.vehicles WHERE vehicle = $1

@@ -1,0 +1,1 @@
+"""Readings and their aggregates: which columns, which statement, in which format."""

@@ -1,0 +1,122 @@
+/** Puts the page together and starts it. */
+
+import { effect } from "@preact/signals";
+import { render } from "preact";
+import "@fontsource-variable/inter/wght.css";
+import "./styles/theme.css";
+import "./styles/page.css";
+import "./styles/list.css";
+import "./styles/panel.css";
+import { Api, ApiError } from "./api/client";
+import { App } from "./app/app";
+import { Model, ModelProvider } from "./app/model";
+import { LiveConnection } from "./live/connection";
+import { watchTheme } from "./ui/theme";
+
+const HEALTH_MS = 5000;
+
+function start(root: HTMLElement): void {
+  const themes = watchTheme(document.documentElement, localStorage, matchMedia("(prefers-color-scheme: dark)"));
+  const api = new Api(() => signedOut());
+  const model = new Model(api, themes);
+  const connection = connect(model, api);
+
+  const signedOut = (): void => {
+    connection.stop();
+    model.link.value = { kind: "signed-out" };
+  };
+  const run = (): void => {
+    connection.start();
+    void readOnce(model, api);
+  };
+
+  render(
+    <ModelProvider value={model}>
+      <App reconnect={run} />
+    </ModelProvider>,
+    root,
+  );
+  rememberSelection(model);
+  window.setInterval(() => model.tick(), 500);
+  window.setInterval(() => void readHealth(model, api), HEALTH_MS);
+  addEventListener("online", () => connection.retryNow());
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) connection.retryNow();
+  });
+  run();
+}
+
+function connect(model: Model, api: Api): LiveConnection {
+  const address = new URL("./api/v1/live", location.href);
+  address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+  address.hash = "";
+  return new LiveConnection(
+    address,
+    {
+      open: (url) => new WebSocket(url),
+      monotonic: () => performance.now(),
+      random: () => Math.random(),
+      later: (run, ms) => window.setTimeout(run, ms),
+      cancel: (timer) => window.clearTimeout(timer),
+      signedIn: async () => {
+        try {
+          await api.fleet();
+        } catch (error) {
+          return !(error instanceof ApiError && error.status === 401);
+        }
+        return true;
+      },
+    },
+    {
+      cursor: () => model.fleet.cursor,
+      opened: () => model.connected(),
+      frame: (frame) => model.take(frame),
+      problem: (reason) => {
+        model.problems.value += 1;
+        console.warn("left out part of the live feed:", reason);
+      },
+      link: (link) => (model.link.value = link),
+    },
+  );
+}
+
+/** What does not change while the page is open. */
+async function readOnce(model: Model, api: Api): Promise<void> {
+  const tell = (error: unknown): void => console.warn(error instanceof Error ? error.message : error);
+  await Promise.all([
+    readHealth(model, api),
+    api
+      .signals()
+      .then((signals) => (model.catalogue.value = new Map(signals.map((info) => [info.key, info]))))
+      .catch(tell),
+    api
+      .roads()
+      .then((roads) => (model.roads.value = roads))
+      .catch(tell),
+  ]);
+}
+
+async function readHealth(model: Model, api: Api): Promise<void> {
+  if (document.hidden || model.link.peek().kind === "signed-out") return;
+  try {
+    model.health.value = await api.fleet();
+  } catch (error) {
+    model.health.value = null; // better nothing than what was so a while ago
+    console.warn("gateway health:", error instanceof Error ? error.message : error);
+  }
+}
+
+/** The selected vehicle is part of the address, so that a view can be reloaded and shared. */
+function rememberSelection(model: Model): void {
+  const fromAddress = (): string | null => new URLSearchParams(location.hash.slice(1)).get("vehicle");
+  model.select(fromAddress());
+  addEventListener("hashchange", () => model.select(fromAddress()));
+  effect(() => {
+    const id = model.selected.value;
+    const hash = id === null ? "" : `#${new URLSearchParams({ vehicle: id }).toString()}`;
+    if (location.hash !== hash) history.replaceState(null, "", `${location.pathname}${location.search}${hash}`);
+  });
+}
+
+const root = document.getElementById("app");
+if (root !== null) start(root);
