@@ -1,0 +1,110 @@
+"""What every test can use, and what becomes of tests that cannot run here.
+
+A test that lacks a program says so with `pytest.skip("needs X: how to get it")`. The skipped ones are
+listed at the end of a run. With REQUIRE_ALL=1 (as in CI) a skip is a failure.
+"""
+
+import asyncio
+import os
+import random
+import socket
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+
+import hypothesis
+import pytest
+import uvloop
+
+from tests.mosquitto_server import Mosquitto
+
+pytest_plugins = ["tests.postgres_servers", "tests.broker_servers"]
+
+REQUIRE_ALL = os.environ.get("REQUIRE_ALL", "") not in {"", "0"}
+
+hypothesis.settings.register_profile("fleetcell", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("fleetcell")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the seed of the properties here, so that it can be printed and given again."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    seed = config.option.hypothesis_seed
+    skips = "failures" if REQUIRE_ALL else "listed at the end"
+    return f"properties: --hypothesis-seed={seed}; skips are {skips}"
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests run on uvloop, as the services do; those marked both_loops also on asyncio's own loop."""
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": uvloop.new_event_loop}
+    if item.get_closest_marker("both_loops"):
+        loops["asyncio"] = asyncio.new_event_loop
+    return loops
+
+
+def skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Why a report was skipped: pytest keeps (file, line, "Skipped: reason") for it."""
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    return str(report.longrepr)
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        reason = skip_reason(report)
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which REQUIRE_ALL=1 forbids: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = Counter(skip_reason(report) for report in terminalreporter.getreports("skipped"))
+    if skipped:
+        terminalreporter.section("not run here")
+        for reason, count in sorted(skipped.items()):
+            terminalreporter.line(f"{count} skipped: {reason}")
+        terminalreporter.line("On Debian, `make test` as root installs what these need.")
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A function that names a TCP port of 127.0.0.1 that was free a moment ago; each time another."""
+    given: set[int] = set()
+
+    def choose() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port: int = probe.getsockname()[1]
+            if port not in given:
+                given.add(port)
+                return port
+
+    return choose
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Mosquitto]:
+    """A real Mosquitto of this test's own, running, anonymous, on TCP and WebSocket."""
+    server = Mosquitto(tmp_path / "mosquitto", mqtt_port=free_port(), ws_port=free_port())
+    server.start()
+    yield server
+    server.kill()

@@ -1,0 +1,217 @@
+"""Signing in, the list by keyboard, the panel of a vehicle, both sizes and colours, hostile text."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from playwright.sync_api import expect
+
+from tests.running_platform import until
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+    from playwright.sync_api import FloatRect, Locator
+
+    from tests.e2e.conftest import OpenPage
+    from tests.running_platform import RunningPlatform
+
+pytestmark = pytest.mark.e2e
+
+VEHICLES: Final = 12
+ROGUE: Final = "rogue-1"
+MARKUP: Final = "<img src=/nothing onerror=document.title='owned'>"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def simulator(platform: RunningPlatform) -> Iterator[subprocess.Popen[str]]:
+    """Vehicles on the road."""
+    started = platform.start("sim", "run", "--vehicles", str(VEHICLES), "--seed", "3")
+    until(lambda: platform.states().get("online") == VEHICLES, what="all online")
+    yield started
+    started.terminate()
+    started.communicate(timeout=30)
+
+
+def test_the_printed_link_signs_in(platform: RunningPlatform, open_page: OpenPage) -> None:
+    viewer = open_page(signed_in=False)
+    viewer.expected_errors = re.compile("401|WebSocket connection")
+    expect(viewer.page.get_by_role("heading", name="Sign in to fleetcell")).to_be_visible()
+    viewer.page.goto(platform.link)
+    viewer.wait_live()
+    expect(viewer.count("online")).to_have_attribute("data-count", str(VEHICLES))
+    assert "token" not in viewer.page.url
+
+
+def test_a_key_signs_in_and_a_wrong_one_does_not(platform: RunningPlatform, open_page: OpenPage) -> None:
+    viewer = open_page(signed_in=False)
+    viewer.expected_errors = re.compile("401|WebSocket connection")
+    page = viewer.page
+    page.get_by_label("API key").fill("a" * 43)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    page.get_by_label("API key").fill(platform.key)
+    page.get_by_role("button", name="Sign in").click()
+    viewer.wait_live()
+
+
+def test_the_list_by_keyboard(open_page: OpenPage) -> None:
+    viewer = open_page()
+    viewer.wait_live()
+    page = viewer.page
+    rows = page.get_by_role("option")
+    expect(rows).to_have_count(VEHICLES)
+    names = [row.get_attribute("data-vehicle") or "" for row in rows.all()]
+
+    page.keyboard.press("/")
+    search = page.get_by_role("searchbox")
+    expect(search).to_be_focused()
+    search.fill(names[4])
+    expect(rows).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(rows).to_have_count(VEHICLES)
+
+    page.keyboard.press("ArrowDown")  # from the search into the list, to its first row
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(viewer.panel(names[1])).to_be_visible()
+    expect(viewer.row(names[1])).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    expect(viewer.panel(names[-1])).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-panel]")).to_have_count(0)
+
+    search.fill("nobody is called so")
+    expect(page.get_by_text(f"None of {VEHICLES} vehicles matches.")).to_be_visible()
+    page.get_by_role("button", name="Show all").click()
+    expect(rows).to_have_count(VEHICLES)
+
+
+def test_a_count_lists_only_its_state(open_page: OpenPage) -> None:
+    viewer = open_page()
+    viewer.wait_live()
+    rows = viewer.page.get_by_role("option")
+    viewer.count("offline").click()
+    expect(rows).to_have_count(0)
+    viewer.count("online").click()
+    expect(rows).to_have_count(VEHICLES)
+    expect(viewer.count("online")).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_panel_of_a_vehicle(open_page: OpenPage) -> None:
+    viewer = open_page()
+    viewer.wait_live()
+    row = viewer.page.get_by_role("option").first
+    vehicle = row.get_attribute("data-vehicle") or ""
+    row.click()
+    panel = viewer.panel(vehicle)
+    expect(panel.locator("[data-countdown=suspect]")).to_contain_text(
+        re.compile(r"suspect in \d+.* if nothing is heard")
+    )
+    signals = panel.get_by_role("region", name="Latest signals")
+    expect(signals.locator("[data-signal=speed]")).to_contain_text(re.compile(r"Speed.*km/h"))
+    expect(signals.locator("[data-signal=lat] .age")).to_have_text(re.compile(r"^\d+ s$"))
+    expect(panel.locator(".plot canvas")).to_have_count(2)
+    expect(panel.get_by_role("img", name=re.compile("Speed, last 30 minutes"))).to_be_visible()
+    delivery = panel.get_by_role("region", name="Delivery")
+    expect(delivery).to_contain_text(re.compile(r"0\s*gaps unexplained"))
+    registration = panel.get_by_role("region", name="Registration")
+    expect(registration).to_contain_text("Session epoch")
+    expect(registration).to_contain_text("helsinki")
+    assert f"vehicle={vehicle}" in viewer.page.url
+
+    viewer.page.reload()  # the address keeps the selection
+    expect(viewer.panel(vehicle)).to_be_visible()
+
+
+def test_colours_are_chosen_and_kept(open_page: OpenPage) -> None:
+    viewer = open_page()
+    viewer.wait_live()
+    root = viewer.page.locator("html")
+    viewer.page.emulate_media(color_scheme="dark")
+    expect(root).to_have_attribute("data-theme", "dark")
+    button = viewer.page.get_by_role("button", name=re.compile("^Colours"))
+    button.click()
+    expect(root).to_have_attribute("data-theme", "light")
+    viewer.page.reload()
+    expect(root).to_have_attribute("data-theme", "light")
+
+
+def test_on_a_phone_the_list_is_a_sheet_and_the_panel_fills_the_screen(open_page: OpenPage) -> None:
+    viewer = open_page(390, 844)
+    viewer.wait_live()
+    page = viewer.page
+    sheet = page.get_by_role("listbox")
+    low = _box(sheet)["height"]
+    page.get_by_role("button", name="Make the list larger").click()
+    until(lambda: _box(sheet)["height"] > low + 200, what="a larger sheet")
+    page.get_by_role("option").first.click()
+    panel = page.locator("[data-panel]")
+    assert _box(panel)["width"] == 390
+    panel.get_by_role("button", name="Follow").click()
+    until(lambda: _box(panel)["height"] < 100, what="the panel folds, so that the map is seen")
+    scroll_width = page.evaluate("document.documentElement.scrollWidth")
+    assert scroll_width == 390
+
+
+def test_markup_from_a_vehicle_is_text(platform: RunningPlatform, open_page: OpenPage) -> None:
+    """The last one: it adds a vehicle."""
+    answer = platform.ask("POST", "/api/v1/vehicles", json={"id": ROGUE})
+    secret = answer.json()["items"][0]["secret"]
+    viewer = open_page()
+    viewer.wait_live()
+    _speak(platform, secret)
+    row = viewer.row(ROGUE)
+    expect(row).to_have_attribute("data-state", "offline")
+    expect(row).to_contain_text(MARKUP)
+    row.click()
+    panel = viewer.panel(ROGUE)
+    expect(panel.locator("[data-signal=note]")).to_contain_text(MARKUP)
+    expect(panel.locator("[data-signal=rat]")).to_contain_text(MARKUP)
+    assert viewer.page.locator("img").count() == 0
+    assert viewer.page.title() == "fleetcell"
+
+
+def _speak(platform: RunningPlatform, secret: str) -> None:
+    """Attach, send one reading, sign off; each with markup where text is allowed."""
+    found = json.loads((platform.data / "run" / "up.json").read_text())
+    address = urlsplit(found["mqtt_url"])
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=ROGUE)
+    client.username_pw_set(ROGUE, secret)
+    client.connect(address.hostname or "", address.port or 1883)
+    client.loop_start()
+    boot = uuid.uuid4().hex
+    now = datetime.now(UTC).isoformat()
+    claim = {"epoch": 1, "at": now, "boot": boot, "next_seq": 1}
+    reading = {"seq": 1, "ts": now, "s": {"lat": 60.17, "lon": 24.94, "note": MARKUP, "rat": MARKUP}}
+    try:
+        publish = _publisher(client, f"fleet/v1/{found['region']}/{ROGUE}")
+        publish("presence", claim | {"kind": "attach", "n": 1})
+        publish("telemetry", {"boot": boot, "epoch": 1, "samples": [reading]})
+        publish("presence", claim | {"kind": "detach", "n": 2, "reason": MARKUP})
+        client.disconnect()
+    finally:
+        client.loop_stop()
+
+
+def _publisher(client: paho.Client, topic: str) -> Any:
+    def publish(channel: str, message: dict[str, Any]) -> None:
+        client.publish(f"{topic}/{channel}", json.dumps(message), qos=1).wait_for_publish(10)
+
+    return publish
+
+
+def _box(locator: Locator) -> FloatRect:
+    box = locator.bounding_box()
+    assert box is not None
+    return box

@@ -1,0 +1,124 @@
+"""The command line: help with an example everywhere, and one clear line for each error."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from fleetcell import __version__
+from fleetcell.cli import app
+
+
+def fleetcell(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fleetcell", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=cwd,
+    )
+
+
+def commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    children: dict[str, object] = getattr(command, "commands", {})
+    if not children:
+        yield path, command
+    for name, child in children.items():
+        yield from commands(child, (*path, name))
+
+
+ALL = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_says_what_it_does_with_an_example(path: tuple[str, ...]) -> None:
+    command = ALL[path]
+    assert getattr(command, "help", None), path
+    epilog = getattr(command, "epilog", None) or ""
+    assert f"fleetcell {' '.join(path)}" in epilog, path
+
+
+def test_the_names_of_the_contract_are_there() -> None:
+    contract = {
+        ("up",),
+        ("broker",),
+        ("ingest",),
+        ("dashboard",),
+        ("sim", "run"),
+        ("sim", "replay"),
+        ("sim", "roads", "build"),
+        ("vehicles", "add"),
+        ("vehicles", "import"),
+        ("vehicles", "list"),
+        ("vehicles", "revoke"),
+        ("query", "telemetry"),
+        ("query", "latest"),
+        ("query", "presence"),
+        ("query", "gaps"),
+        ("watch",),
+        ("db", "migrate"),
+        ("db", "status"),
+        ("grafana", "sync"),
+        ("doctor",),
+        ("check-config",),
+    }
+    assert contract <= set(ALL)
+
+
+def test_version() -> None:
+    assert fleetcell("--version").stdout.strip() == f"fleetcell {__version__}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("fly",), 2, "fly"),
+        (("up", "--port", "70000"), 2, "65535"),
+        (("up", "--region", "a b"), 2, "region"),
+        (("query", "telemetry", "car-1", "--format", "xml"), 2, "--format xml"),
+        (("query", "latest", "car-1"), 1, "fleetcell up"),
+        (("vehicles", "add", "a b"), 2, "A-Z"),
+        (("vehicles", "import", "missing.csv"), 1, "missing.csv"),
+        (("check-config", "nothing"), 2, "nothing"),
+        (("sim", "replay", "missing.gpx"), 1, "missing.gpx"),
+    ],
+)
+def test_an_error_is_one_clear_line(
+    tmp_path: Path, arguments: tuple[str, ...], status: int, message: str
+) -> None:
+    ended = fleetcell(*arguments, cwd=tmp_path)
+    assert ended.returncode == status, ended.stderr
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_wrong_line_of_an_import_is_named(tmp_path: Path) -> None:
+    (tmp_path / "fleet.csv").write_text("id\nbus-1\nbus 2\n")
+    ended = fleetcell("vehicles", "import", "fleet.csv", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "fleet.csv:3" in ended.stderr
+
+
+def test_check_config_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETCELL_WS_PORT", "many")
+    ended = fleetcell("check-config", "broker", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "FLEETCELL_WS_PORT" in ended.stderr
+    monkeypatch.setenv("FLEETCELL_WS_PORT", "9002")
+    monkeypatch.setenv("FLEETCELL_DSN", "postgresql://user:hunter2@db/fleet")
+    ended = fleetcell("check-config", cwd=tmp_path)
+    assert ended.returncode == 0
+    assert "9002" in ended.stdout
+    assert "hunter2" not in ended.stdout
+
+
+def test_doctor_looks_at_this_machine(tmp_path: Path) -> None:
+    ended = fleetcell("doctor", cwd=tmp_path)
+    assert "fleetcell up" in ended.stdout
+    assert "amqtt" in ended.stdout

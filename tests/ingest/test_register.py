@@ -1,0 +1,179 @@
+"""The register's transactions, against a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fleetcell.contract.messages import Claim, ClaimKind
+from fleetcell.contract.presence import Timers
+from ingest import register
+from ingest.claims import Heard
+from ingest.register import Outcome, Register
+from tests.ingest.units import REGION, new_boot, provision
+
+if TYPE_CHECKING:
+    from ingest.database import Connection
+
+TIMERS = Timers()
+
+
+def claim(kind: ClaimKind = ClaimKind.ATTACH, *, epoch: int = 1, n: int | None = 1, **fields: Any) -> Claim:
+    return Claim(kind, epoch, datetime.now(UTC), n=n, **fields)
+
+
+def will(epoch: int = 1) -> Claim:
+    return claim(ClaimKind.DETACH, epoch=epoch, n=None, reason="lost")
+
+
+async def take(
+    connection: Connection,
+    ids: dict[str, int],
+    claims: dict[str, list[Claim]],
+    *,
+    signs: dict[str, tuple[int, float]] | None = None,
+    blind_window: bool = False,
+) -> Outcome:
+    heard = Heard(signs=signs or {})
+    for name, said in claims.items():
+        for one in said:
+            heard.add(name, one)
+    return await Register(REGION, TIMERS).take(
+        connection,
+        heard,
+        ids,
+        age_s=lambda age: age,
+        address={"car": "192.0.2.1"}.get,
+        blind_window=blind_window,
+    )
+
+
+async def states(connection: Connection) -> Counter[str]:
+    return Counter(
+        f"{row['state']} ({row['reason']})"
+        for row in await connection.fetch("SELECT * FROM fleet.registration")
+    )
+
+
+async def test_many_vehicles_go_in_together_and_each_change_has_its_cursor(connection: Connection) -> None:
+    ids = await provision(connection, *(f"car-{n}" for n in range(300)))
+    first = await take(connection, ids, {name: [claim()] for name in ids})
+    second = await take(connection, ids, {name: [will()] for name in ids})
+    assert (first.changes, second.changes, len(second.answer)) == (300, 300, 300)
+    assert await states(connection) == {"suspect (lost)": 300}
+    assert await connection.fetchval("SELECT count(DISTINCT cursor) FROM fleet.presence_event") == 600
+    newest = "SELECT max(cursor) FROM fleet.presence_event AS p WHERE p.vehicle_id = r.vehicle_id"
+    assert await connection.fetchval(f"SELECT bool_and(cursor = ({newest})) FROM fleet.registration AS r")
+
+
+async def test_a_batch_keeps_every_change_of_a_vehicle(connection: Connection) -> None:
+    ids = await provision(connection, "car")
+    await take(
+        connection, ids, {"car": [claim(), claim(ClaimKind.DETACH, n=2, reason="shutdown"), claim(epoch=2)]}
+    )
+    rows = await connection.fetch(
+        "SELECT reason, previous_state, seen_address FROM fleet.presence_event ORDER BY cursor"
+    )
+    assert [tuple(row) for row in rows] == [
+        ("attach", "unknown", "192.0.2.1"),
+        ("shutdown", "online", "192.0.2.1"),
+        ("attach", "offline", "192.0.2.1"),
+    ]
+
+
+async def test_a_repeated_claim_writes_nothing_and_is_to_be_answered(connection: Connection) -> None:
+    ids = await provision(connection, "car")
+    said = claim(boot=new_boot(), next_seq=8)
+    await take(connection, ids, {"car": [said]})
+    before = await connection.fetchrow("SELECT xmin, * FROM fleet.registration")
+    again = await take(connection, ids, {"car": [said]})
+    assert (again.changes, again.stale, again.answer) == (0, 1, {ids["car"]})
+    assert await connection.fetchrow("SELECT xmin, * FROM fleet.registration") == before
+    assert await connection.fetchval("SELECT claimed FROM fleet.ledger") == 7
+
+
+async def test_a_sign_of_life_never_shortens_a_deadline(connection: Connection) -> None:
+    ids = await provision(connection, "car")
+    await take(connection, ids, {"car": [claim()]})
+    deadline = await connection.fetchval("SELECT deadline FROM fleet.registration")
+    await take(connection, ids, {}, signs={"car": (1, 30.0)})
+    assert await connection.fetchval("SELECT deadline FROM fleet.registration") == deadline
+    await take(connection, ids, {}, signs={"car": (1, 0.0)})
+    assert await connection.fetchval("SELECT deadline FROM fleet.registration") > deadline
+
+
+async def test_a_sign_of_life_of_a_vehicle_that_never_attached_is_none(connection: Connection) -> None:
+    ids = await provision(connection, "car")
+    await take(connection, ids, {}, signs={"car": (1, 0.0)})
+    assert await states(connection) == {}
+
+
+async def test_the_sweep_goes_through_all_that_is_due(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(register, "PART", 10)
+    ids = await provision(connection, *(f"car-{n}" for n in range(25)))
+    await take(connection, ids, {name: [claim()] for name in ids})
+    await connection.execute(
+        "UPDATE fleet.registration SET deadline = now() WHERE vehicle_id <> $1", ids["car-0"]
+    )
+    one = Register(REGION, TIMERS)
+    parts = []
+    while (outcome := await one.sweep(connection, lambda _: None)).now:
+        parts.append((outcome.changes, len(outcome.page), outcome.more))
+    assert parts == [(10, 10, True), (10, 10, True), (4, 4, False)]
+    assert await states(connection) == {"suspect (overdue)": 24, "online (attach)": 1}
+    left = await one.next_deadline_s(connection)
+    assert left is not None
+    assert 60 < left <= 75
+
+
+async def test_a_sign_that_was_not_written_counts_when_the_deadline_comes(connection: Connection) -> None:
+    ids = await provision(connection, "car", "bus")
+    await take(connection, ids, {"car": [claim()], "bus": [claim()]})
+    await connection.execute("UPDATE fleet.registration SET deadline = now()")
+    signs = {"car": (1, 20.0), "bus": (1, 76.0)}
+    await Register(REGION, TIMERS).sweep(connection, signs.get)
+    assert await states(connection) == {"online (attach)": 1, "suspect (overdue)": 1}
+    left = await connection.fetchval(
+        "SELECT extract(epoch FROM deadline - now()) FROM fleet.registration WHERE state = 'online'"
+    )
+    assert 50 < left <= 55
+
+
+async def test_deafness_and_return(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(register, "PART", 2)
+    ids = await provision(connection, "a", "b", "c", "asleep", "gone")
+    await take(
+        connection,
+        ids,
+        {name: [claim()] for name in ("a", "b", "c")}
+        | {
+            "asleep": [claim(ClaimKind.SLEEP, sleep_s=600)],
+            "gone": [claim(ClaimKind.DETACH, reason="shutdown")],
+        },
+    )
+    one = Register(REGION, TIMERS)
+    after, more = 0, True
+    while more:
+        outcome = await one.deaf(connection, after)
+        after, more = outcome.last_id, outcome.more
+    unknown = {"unknown (gateway)": 3, "asleep (sleep)": 1, "offline (shutdown)": 1}
+    assert await states(connection) == unknown
+    await connection.execute("UPDATE fleet.registration SET deadline = now() WHERE state = 'unknown'")
+    after, more, paged = 0, True, []
+    while more:
+        outcome = await one.returned(connection, after)
+        after, more = outcome.last_id, outcome.more
+        paged += outcome.page
+    assert sorted(paged) == ["a", "b", "c"]
+    assert await states(connection) == unknown
+    assert not (await one.sweep(connection, lambda _: None)).now, "they have time to speak up"
+    said = await take(
+        connection, ids, {"a": [will()], "b": [claim(ClaimKind.UPDATE, n=2), will()]}, blind_window=True
+    )
+    assert said.changes == 2
+    assert await states(connection) == {**unknown, "unknown (gateway)": 2, "suspect (lost)": 1}

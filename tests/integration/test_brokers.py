@@ -1,0 +1,203 @@
+"""One vehicle's life on each broker, with the configuration of deploy/brokers: real ingest, real PostgreSQL.
+
+Attach, telemetry stored and acknowledged, link lost, offline, back, take-over; and what others may not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from broker.auth_service import HttpAnswers
+from broker.credentials import CredentialStore
+from broker.other_brokers import Judge
+from fleetcell.contract.messages import Claim, ClaimKind, PresenceState, encode
+from fleetcell.contract.topics import Channel, vehicle_topic
+from fleetcell.mqtt import Backoff, MqttBridge
+from ingest.database import connect
+from tests.broker_servers import Server, start_deployed_mosquitto
+from tests.ingest.platform import Platform, Unit, secret
+from tests.ingest.units import REGION, new_boot, sample, telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from fleetcell.mqtt import Message
+
+pytestmark = pytest.mark.integration
+
+ACCOUNTS = ("car", "other", f"ingest-{REGION}", f"registrar-{REGION}")
+LACKS = {  # what ingest must say at start
+    "embedded": set[str](),
+    "mosquitto": {"address"},
+    "ejabberd": {"address", "share"},
+    "rabbitmq": {"address", "share"},
+}
+SAID = {
+    "address": "the broker does not tell where clients connect from: no seen address",
+    "share": "telemetry is not shared: the registrar's worker takes all of it, others stand by",
+}
+
+
+@asynccontextmanager
+async def platform_on(
+    name: str, dsn: str, folder: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Platform]:
+    """Ingest on that broker."""
+    server: Server | None = None
+    answers: asyncio.Server | None = None
+    match name:
+        case "embedded":
+            platform = Platform(dsn, folder)
+        case "mosquitto":
+            server = start_deployed_mosquitto(folder / name, {name: secret(name) for name in ACCOUNTS})
+            platform = Platform(
+                dsn, folder, server.ws_url, broker_url=f"ws://127.0.0.1:{server.auth_port}/mqtt"
+            )
+        case _:
+            other: Server = request.getfixturevalue(f"{name}_server")
+            home = Path(other.directory) / "platform"
+            home.mkdir(exist_ok=True)
+            platform = Platform(dsn, home, other.ws_url)
+            if other.auth_port:
+                judge = Judge(CredentialStore(platform.credentials_file, home / "credentials.key"))
+                answers = await asyncio.start_server(HttpAnswers(judge).serve, "127.0.0.1", other.auth_port)
+    try:
+        await platform.start()
+        yield platform
+    finally:
+        await platform.stop()
+        if answers is not None:
+            answers.close()
+        if server is not None:
+            server.stop()
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", LACKS)
+async def test_the_life_of_a_vehicle(
+    name: str, plain_dsn: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with platform_on(name, plain_dsn, tmp_path, request) as platform:
+            await a_life(platform)
+            await nothing_of_others(platform)
+            service = platform.service
+            assert service is not None
+            assert service._shared is ("share" not in LACKS[name])
+            wanted = {SAID[lack] for lack in LACKS[name]}
+            await platform.until(lambda: wanted <= {line["event"] for line in logs})
+    said = {line["event"] for line in logs}
+    assert {lack for lack, words in SAID.items() if words in said} == LACKS[name]
+
+
+async def a_life(platform: Platform) -> None:
+    unit = await platform.unit("car")
+    await unit.gateway(lambda status: status.storing)
+    state = await unit.attach()
+    assert (state.state, state.reason) == (PresenceState.ONLINE, "attach")
+    boot = new_boot()
+    await unit.send(Channel.TELEMETRY, telemetry(boot, [sample(1), sample(2), sample(3)]))
+    assert (await unit.ack(lambda ack: ack.boot == boot)).seq == 3
+    connection = await connect(platform.dsn)
+    assert await connection.fetchval("SELECT count(*) FROM fleet.telemetry") == 3
+    connection.terminate()
+    await unit.vanish()
+    so_far = ["online (attach)", "suspect (lost)", "offline (lost)"]
+    await platform.history("car", so_far)
+    unit.forget()
+    await unit.connect()
+    await unit.state(lambda state: state.state is PresenceState.OFFLINE)  # retained, by name
+    await unit.attach()
+    unit.not_again()
+    newer = Unit("car", lambda: platform.url)
+    newer.epoch = unit.epoch
+    await newer.connect()  # the old connection is still there: a take-over
+    assert (await newer.attach()).epoch == newer.epoch
+    await unit.vanish()  # it was closed; whatever becomes of its will, that carries an older epoch
+    claim = await newer.claim(ClaimKind.UPDATE)
+    await newer.state(lambda state: (state.epoch, state.n) == (claim.epoch, claim.n))
+    # The old session's will may have come before the new one's claim: a lost link, but not an outage.
+    connection = await connect(platform.dsn)
+    query = "SELECT state FROM api.presence_events WHERE vehicle = 'car' ORDER BY cursor OFFSET 3"
+    since = [row["state"] for row in await connection.fetch(query)]
+    connection.terminate()
+    assert set(since) <= {"online", "suspect"}
+    assert since[-1] == "online"
+    await newer.disconnect()
+
+
+async def nothing_of_others(platform: Platform) -> None:
+    """Another vehicle can neither speak for this one nor hear what it is told; its secret is needed."""
+    car, other = await platform.unit("car"), await platform.unit("other")
+    car.epoch = 90
+    await car.disconnect()
+    await car.connect()
+    state = await car.attach()
+    car.forget()
+    forged = [
+        (
+            vehicle_topic(REGION, "car", Channel.PRESENCE),
+            encode(Claim(ClaimKind.DETACH, 99, state.since, n=9)),
+        ),
+        (vehicle_topic(REGION, "car", Channel.STATE), encode(state)),
+        (vehicle_topic(REGION, "car", Channel.TELEMETRY), telemetry(new_boot(), [sample(1)])),
+    ]
+    for topic, payload in forged:
+        await says(platform, "other", topic, payload)
+    heard: list[Message] = []
+    spy = MqttBridge(
+        platform.url,
+        client_id="other",
+        username="other",
+        password=secret("other"),
+        optional=[(f"fleet/v1/{REGION}/car/+", 1), (f"fleet/v1/{REGION}/car/ack", 1)],
+        receive=heard.append,
+        backoff=Backoff(first=0.05, cap=0.2),
+    )
+    await other.disconnect()
+    spying = asyncio.create_task(spy.run())
+    await asyncio.wait_for(spy.wait_connected(), 10)
+    boot = new_boot()
+    await car.send(Channel.TELEMETRY, telemetry(boot, [sample(1)]))
+    await car.ack(lambda ack: ack.boot == boot)
+    claim = await car.claim(ClaimKind.UPDATE)
+    after = await car.state(lambda state: (state.epoch, state.n) == (claim.epoch, claim.n))
+    assert after.state is PresenceState.ONLINE
+    assert heard == []
+    connection = await connect(platform.dsn)
+    assert await connection.fetchval("SELECT count(*) FROM fleet.telemetry") == 4
+    connection.terminate()
+    await spy.disconnect()
+    await asyncio.gather(spying)
+    intruder = MqttBridge(platform.url, client_id="car", username="car", password="guessed")
+    trying = asyncio.create_task(intruder.run())
+    async with asyncio.timeout(15):
+        while intruder.last_error is None:
+            await asyncio.sleep(0.01)
+    assert not intruder.connected
+    intruder.close()
+    await trying
+    await car.claim(ClaimKind.UPDATE)  # and was not disturbed
+
+
+async def says(platform: Platform, name: str, topic: str, payload: bytes) -> None:
+    """Publish; that it was dropped, or that the connection was ended for it, are both a no."""
+    bridge = MqttBridge(
+        platform.url,
+        client_id=name,
+        username=name,
+        password=secret(name),
+        backoff=Backoff(first=0.05, cap=0.2),
+    )
+    running = asyncio.create_task(bridge.run())
+    await asyncio.wait_for(bridge.wait_connected(), 10)
+    bridge.publish_nowait(topic, payload, qos=0)
+    await asyncio.sleep(0.1)  # it is on its way; what comes of it is asserted later
+    await bridge.disconnect()
+    await running

@@ -1,0 +1,111 @@
+"""`fleetcell up`, as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.running_platform import RunningPlatform, command, running_platform, until
+
+pytestmark = pytest.mark.integration
+
+FREE_PORTS = ("--port", "0", "--ws-port", "0", "--mqtt-port", "0")
+
+
+def test_it_runs_for_a_while_and_ends_with_exit_0(tmp_path: Path) -> None:
+    with running_platform(tmp_path, "--vehicles", "20", "--for", "12") as platform:
+        until(lambda: platform.states() == {"online": 20}, within=10, what="20 online within 10 s")
+        assert platform.process.wait(60) == 0
+    assert not list((tmp_path / "run").glob("*.pid"))
+    assert not (tmp_path / "run" / "up.json").exists()
+
+
+def test_a_second_up_on_the_same_directory_says_so(tmp_path: Path) -> None:
+    with running_platform(tmp_path, "--no-sim") as platform:
+        again = subprocess.run(
+            command("up", "--data", str(tmp_path), *FREE_PORTS),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert again.returncode == 1
+        assert "running on" in again.stderr
+        assert platform.url in again.stderr
+        assert stat.S_IMODE((tmp_path / "admin.key").stat().st_mode) == 0o600
+        doctor = platform.run("doctor")
+        assert "PostgreSQL 18" in doctor.stdout, doctor.stdout + doctor.stderr
+
+
+def test_a_killed_up_leaves_nothing_that_hinders_the_next(tmp_path: Path) -> None:
+    with running_platform(tmp_path, "--vehicles", "3") as platform:
+        until(lambda: platform.states() == {"online": 3})
+        orphans = [platform.pid(service) for service in ("postgres", "broker", "ingest", "dashboard", "sim")]
+        platform.process.kill()
+        platform.process.wait()
+    with running_platform(tmp_path, "--vehicles", "3") as platform:
+        for pid in orphans:
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+        until(lambda: platform.states() == {"online": 3}, what="the same three again")
+        assert platform.get("/api/v1/fleet")["vehicles"] == 3
+
+
+def test_data_survives_a_restart_and_a_clean_stop_is_a_shutdown(tmp_path: Path) -> None:
+    with running_platform(tmp_path, "--vehicles", "3") as platform:
+        until(lambda: platform.states() == {"online": 3})
+        vehicle = platform.get("/api/v1/vehicles")["items"][0]["id"]
+        path = f"/api/v1/vehicles/{vehicle}/telemetry"
+        until(lambda: len(platform.get(path)["items"]) >= 3)
+        before = {(item["boot"], item["seq"]) for item in platform.items(path)}
+    with running_platform(tmp_path, "--no-sim") as platform:
+        found = platform.get(f"/api/v1/vehicles/{vehicle}")["registration"]
+        assert (found["state"], found["reason"]) == ("offline", "shutdown")
+        after = [(item["boot"], item["seq"]) for item in platform.items(path)]
+        assert before <= set(after)
+        assert len(set(after)) == len(after)
+
+
+def test_every_service_comes_back_when_it_is_killed(platform: RunningPlatform) -> None:
+    simulator = platform.start("sim", "run", "--vehicles", "5")
+    try:
+        until(lambda: platform.states().get("online") == 5, what="5 online")
+        for service in ("broker", "ingest", "dashboard", "postgres"):
+            platform.kill(service)
+        until(lambda: _ready(platform), what="ready again")
+        until(lambda: platform.states().get("online") == 5, within=60, what="5 online again")
+    finally:
+        simulator.send_signal(signal.SIGTERM)
+        _, errors = simulator.communicate(timeout=30)
+    assert simulator.returncode == 0, errors
+    # What was not acknowledged yet is in the units' spools, and the next run sends it.
+    again = platform.run("sim", "run", "--vehicles", "5", "--duration", "3")
+    assert again.returncode == 0, again.stderr
+    for vehicle in platform.items("/api/v1/vehicles"):
+        delivery = platform.get(f"/api/v1/vehicles/{vehicle['id']}/delivery")
+        assert (delivery["gaps"], delivery["unexplained"]) == ([], 0), vehicle["id"]
+
+
+def test_a_killed_simulator_is_suspect_then_offline_lost(platform: RunningPlatform) -> None:
+    simulator = platform.start("sim", "run", "--vehicles", "5")
+    until(lambda: platform.states().get("online") == 5, what="5 online")
+    simulator.kill()
+    simulator.communicate()
+    until(lambda: platform.states().get("suspect") == 5, within=5, what="5 suspect")
+    until(lambda: platform.states().get("offline") == 5, what="5 offline after the linger")
+    registrations = [vehicle["registration"] for vehicle in platform.items("/api/v1/vehicles")]
+    assert {found["reason"] for found in registrations} == {"lost"}
+    assert all(found["evidence"]["by"] == "will" for found in registrations)
+
+
+def _ready(platform: RunningPlatform) -> bool:
+    try:
+        return platform.ask("GET", "/readyz").status_code == 200
+    except httpx.HTTPError:
+        return False
