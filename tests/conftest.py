@@ -10,6 +10,7 @@ import random
 import socket
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
@@ -31,6 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose the seed of the properties here, so that it can be printed and given again."""
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Most tests wait for other processes more than they compute: twice the cores, as far as memory allows."""
+    cores = os.cpu_count() or 1
+    return max(cores, min(2 * cores, 8))
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -91,12 +98,13 @@ def free_port() -> Callable[[], int]:
 
     def choose() -> int:
         while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port: int = probe.getsockname()[1]
-            if port not in given:
-                given.add(port)
-                return port
+            # Not one of the kernel's choice: below its range, no outgoing connection takes it meanwhile.
+            port = random.SystemRandom().randrange(10_000, 32_000)
+            with socket.socket() as probe, suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                if port not in given:
+                    given.add(port)
+                    return port
 
     return choose
 
