@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Most tests wait for other processes more than they compute: twice the cores, as far as memory allows."""
+    """Twice the cores, up to 8: most tests wait for other processes more than they compute."""
     cores = os.cpu_count() or 1
     return max(cores, min(2 * cores, 8))
 
