@@ -14,7 +14,7 @@ from fleetcell.contract.presence import Change, Reason, Registration, Timers, bl
 from ingest.database import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     import asyncpg
 
@@ -47,6 +47,12 @@ class Outcome:
     last_id: int = 0
 
 
+async def database_time(connection: Connection) -> datetime:
+    """The time as the database's clock has it, also within a transaction that began earlier."""
+    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    return now
+
+
 def from_row(row: asyncpg.Record) -> Registration:
     """A row of fleet.registration."""
     return Registration(
@@ -76,11 +82,18 @@ class Register:
     Args:
         region: whose vehicles.
         timers: the fleet-wide timers.
+        now: the time that deadlines are made from and compared with: the database's, one clock for all.
     """
 
-    def __init__(self, region: str, timers: Timers) -> None:
+    def __init__(
+        self,
+        region: str,
+        timers: Timers,
+        now: Callable[[Connection], Awaitable[datetime]] = database_time,
+    ) -> None:
         self.region = region
         self.timers = timers
+        self._now = now
 
     async def take(
         self,
@@ -106,7 +119,7 @@ class Register:
         async with connection.transaction():
             await self._raise_claimed(connection, heard, ids)
             rows = await self._lock(connection, sorted(ids.values()), heard, ids)
-            now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+            now = await self._now(connection)
             written: list[Held] = []
             events: list[tuple[Held, Registration, Change]] = []
             for held in rows:
@@ -161,7 +174,8 @@ class Register:
             return expire(registration, now, self.timers)
 
         async with connection.transaction():
-            rows = await connection.fetch(statement("due_registrations"), self.region, PART)
+            now = await self._now(connection)
+            rows = await connection.fetch(statement("due_registrations"), self.region, now, PART)
             return await self._each(connection, rows, step)
 
     async def deaf(self, connection: Connection, after: int) -> Outcome:
@@ -194,8 +208,8 @@ class Register:
 
     async def next_deadline_s(self, connection: Connection) -> float | None:
         """Seconds until the region's next deadline; None where there is none."""
-        seconds: float | None = await connection.fetchval(statement("next_deadline"), self.region)
-        return seconds
+        deadline: datetime | None = await connection.fetchval(statement("next_deadline"), self.region)
+        return None if deadline is None else (deadline - await self._now(connection)).total_seconds()
 
     def _sign(
         self, registration: Registration, epoch: int, heard_at: datetime
@@ -228,7 +242,7 @@ class Register:
         outcome = Outcome(more=len(rows) == PART)
         if not rows:
             return outcome
-        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        now = await self._now(connection)
         written: list[Held] = []
         events: list[tuple[Held, Registration, Change]] = []
         for row in rows:

@@ -20,20 +20,24 @@ from fleetcell.contract.messages import Claim, ClaimKind, PresenceState, State
 class Reason(StrEnum):
     """Why a vehicle is in its state."""
 
+    NEW = "new"  # provisioned, never heard
     ATTACH = "attach"
+    REPLACED = "replaced"  # attached although its session before had not ended
     UPDATE = "update"
     TELEMETRY = "telemetry"
+    RESPONSE = "command response"
     WOKE = "woke"
     LOST = "lost"  # the broker published the will
     OVERDUE = "overdue"  # no update within the interval and the grace
     TIMEOUT = "timeout"  # implicit detach
     SLEEP = "sleep"
     OVERSLEPT = "overslept"
+    DETACH = "detach"  # said goodbye without a reason
     SHUTDOWN = "shutdown"
-    DETACH = "detach"
     HANDOVER = "handover"
+    REVOKED = "revoked"  # an operator ended its credential
     GATEWAY = "gateway"  # the gateway was blind: broker, ingest or database down
-    NEW = "new"  # provisioned, never heard
+    CLOCK = "clock"  # evidence refused: its time cannot be
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,2 +1,2 @@
--- Seconds until the next deadline of the region, as the database's clock has it.
-SELECT extract(epoch FROM min(deadline) - clock_timestamp())::double precision FROM fleet.registration WHERE region = $1
+-- The next deadline of the region.
+SELECT min(deadline) FROM fleet.registration WHERE region = $1
