@@ -52,7 +52,7 @@ def test_the_printed_link_signs_in(platform: RunningPlatform, open_page: OpenPag
     assert "token" not in viewer.page.url
 
 
-def test_a_key_signs_in_and_a_wrong_one_does_not(platform: RunningPlatform, open_page: OpenPage) -> None:
+def test_a_key_signs_in_and_out_and_a_wrong_one_does_not(platform: RunningPlatform, open_page: OpenPage) -> None:
     viewer = open_page(signed_in=False)
     viewer.expected_errors = re.compile("401|WebSocket connection")
     page = viewer.page
@@ -62,6 +62,10 @@ def test_a_key_signs_in_and_a_wrong_one_does_not(platform: RunningPlatform, open
     page.get_by_label("API key").fill(platform.key)
     page.get_by_role("button", name="Sign in").click()
     viewer.wait_live()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in to fleetcell")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Sign in to fleetcell")).to_be_visible()
 
 
 def test_the_list_by_keyboard(open_page: OpenPage) -> None:

@@ -24,6 +24,7 @@ function start(root: HTMLElement): void {
   const signedOut = (): void => {
     connection.stop();
     model.link.value = { kind: "signed-out" };
+    model.session.value = null;
   };
   const run = (): void => {
     connection.start();
@@ -85,6 +86,10 @@ async function readOnce(model: Model, api: Api): Promise<void> {
   const tell = (error: unknown): void => console.warn(error instanceof Error ? error.message : error);
   await Promise.all([
     readHealth(model, api),
+    api
+      .session()
+      .then((session) => (model.session.value = session))
+      .catch(tell),
     api
       .signals()
       .then((signals) => (model.catalogue.value = new Map(signals.map((info) => [info.key, info]))))

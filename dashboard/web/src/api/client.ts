@@ -1,7 +1,7 @@
 /** The HTTP API. Every address is relative to the page, so a path prefix of a proxy works. */
 
 import * as read from "./read";
-import type { Delivery, Gateway, PresenceEvent, SignalInfo, TrackPoint, Vehicle } from "./types";
+import type { Delivery, Gateway, PresenceEvent, Session, SignalInfo, TrackPoint, Vehicle } from "./types";
 
 /** An answer that is not a success; `message` is the server's own reason where it gave one. */
 export class ApiError extends Error {
@@ -99,14 +99,17 @@ export class Api {
     return points.sort((a, b) => a.time - b.time);
   }
 
+  async session(): Promise<Session> {
+    return read.session(await this.get("session"));
+  }
+
   async signIn(credentials: Credentials): Promise<void> {
-    const answer = await fetch("./api/v1/session", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(credentials),
-      credentials: "same-origin",
-    });
-    if (!answer.ok) throw await failure(answer);
+    await this.ask("POST", "session", credentials);
+  }
+
+  async signOut(): Promise<void> {
+    await this.ask("DELETE", "session");
+    this.signedOut();
   }
 
   private async get(path: string, query: Record<string, string> = {}, signal?: AbortSignal): Promise<read.Json> {
@@ -119,6 +122,17 @@ export class Api {
     if (answer.status === 401) this.signedOut();
     if (!answer.ok) throw await failure(answer);
     return read.record(await answer.json(), path);
+  }
+
+  private async ask(method: "POST" | "DELETE", path: string, body?: unknown): Promise<Response> {
+    const answer = await fetch(`./api/v1/${path}`, {
+      method,
+      headers: { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }) },
+      credentials: "same-origin",
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    if (!answer.ok) throw await failure(answer);
+    return answer;
   }
 }
 

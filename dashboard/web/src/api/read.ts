@@ -13,6 +13,7 @@ import type {
   PositionChange,
   Reading,
   Registration,
+  Session,
   SignalInfo,
   State,
   TrackPoint,
@@ -213,6 +214,11 @@ export function delivery(value: unknown): Delivery {
     unexplained: number(row["unexplained"], "unexplained"),
     boots: boots.length,
   };
+}
+
+export function session(value: unknown): Session {
+  const row = record(value, "session");
+  return { name: text(row["name"], "name"), role: text(row["role"], "role") };
 }
 
 /** A raw reading `{"signals":{key:value}}` or a bucket `{"signals":{key:{"last":value}}}`. */

@@ -115,6 +115,12 @@ export interface Delivery {
   readonly boots: number;
 }
 
+/** Who is signed in; a viewer may look, an operator may also command. */
+export interface Session {
+  readonly name: string;
+  readonly role: string;
+}
+
 /** One point of the last half hour. */
 export interface TrackPoint {
   readonly time: number;

@@ -5,7 +5,7 @@ import type { ReadonlySignal, Signal } from "@preact/signals";
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import type { Api, FleetHealth } from "../api/client";
-import type { Frame, SignalInfo, Vehicle } from "../api/types";
+import type { Frame, Session, SignalInfo, Vehicle } from "../api/types";
 import { ServerClock } from "../live/clock";
 import type { Link } from "../live/connection";
 import { EMPTY, merge, reduce } from "../store/fleet";
@@ -34,6 +34,7 @@ export class Model {
   /** The server's time, ticking. */
   readonly now: Signal<number>;
   readonly health: Signal<FleetHealth | null> = signal(null);
+  readonly session: Signal<Session | null> = signal(null);
   readonly catalogue: Signal<ReadonlyMap<string, SignalInfo>> = signal(new Map());
   readonly roads: Signal<GeoJSON.FeatureCollection | null> = signal(null);
   /** Part of the height that the list covers on a phone. */

@@ -6,6 +6,7 @@ import { toggled } from "../store/select";
 import { StateSign } from "../ui/badge";
 import { grouped } from "../ui/format";
 import { STATE_MEANING, STATE_WORDS } from "../ui/words";
+import { Account } from "./account";
 import { Gateways } from "./gateways";
 import { LiveStatus } from "./live-status";
 import { ThemeButton } from "./theme-button";
@@ -25,6 +26,7 @@ export function Header(): JSX.Element {
         <Gateways />
         <LiveStatus />
         <ThemeButton />
+        <Account />
       </div>
     </header>
   );
