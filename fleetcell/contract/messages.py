@@ -175,12 +175,18 @@ class ResponseState(StrEnum):
 
 
 class Response(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`response`: what became of a command."""
+    """`response`: what became of a command.
+
+    `code` says why it was refused, for programs (`fleetcell.contract.commands.Refusal`); `epoch` is the
+    session that answers: with it the response is a sign of life of that session.
+    """
 
     id: Word
     state: ResponseState
     result: Any = None
     error: Text | None = None
+    code: Word | None = None
+    epoch: Epoch | None = None
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -127,7 +127,7 @@ def check_signals(signals: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if signal is None:
             if not _KEY.fullmatch(key) or len(accepted) >= MAX_EXTRA_KEYS:
                 problems.append(f"{key[:64]!r}: not a key of 1 to 64 characters, or one too many")
-            elif not _storable(value):
+            elif not storable(value):
                 problems.append(f"{key}: holds a NUL character or a number that is not finite")
             else:
                 accepted[key] = value
@@ -168,7 +168,7 @@ def _problem(signal: Signal, value: Any) -> str | None:
     return None
 
 
-def _storable(value: Any) -> bool:
+def storable(value: Any) -> bool:
     """Whether PostgreSQL's jsonb can hold the value."""
     match value:
         case float():
@@ -176,10 +176,10 @@ def _storable(value: Any) -> bool:
         case str():
             return "\0" not in value
         case list():
-            return all(_storable(item) for item in value)
+            return all(storable(item) for item in value)
         case dict():
             return all(
-                isinstance(name, str) and "\0" not in name and _storable(item) for name, item in value.items()
+                isinstance(name, str) and "\0" not in name and storable(item) for name, item in value.items()
             )
         case bytes():  # MessagePack's bin: no JSON
             return False
