@@ -191,11 +191,11 @@ def _bounded(what: str, value: Any) -> None:
     try:
         if not storable(value):
             raise PayloadError(f"{what}: holds a NUL character or a number that is not finite")
-        size = len(msgspec.json.encode(value))
+        encoded = msgspec.json.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError):
-        raise PayloadError(f"{what}: not JSON, or nested too deeply") from None
-    if size > MAX_JSON:
-        raise PayloadError(f"{what}: {size} bytes of JSON, at most {MAX_JSON}")
+        raise PayloadError(f"{what}: not JSON that everybody can read") from None
+    if len(encoded) > MAX_JSON:
+        raise PayloadError(f"{what}: {len(encoded)} bytes of JSON, at most {MAX_JSON}")
 
 
 # -- preconditions -----------------------------------------------------------------------------------
