@@ -106,6 +106,7 @@ class Registrar:
         self._returned = False
         self._hearing = asyncio.Event()
         self._blind_until = 0.0
+        self._sweep_at = 0.0
         self.leading = False
         self.in_office = False  # as `leading`, but also while the database is away and at the stop
 
@@ -259,20 +260,24 @@ class Registrar:
     # -- the work ----------------------------------------------------------------------------------
 
     async def _serve(self, connection: Connection) -> None:
-        sweep_at = 0.0
+        self._sweep_at = 0.0
         while True:
             self._wake.clear()
-            if self._returned:
-                self._returned = False
-                await self._settle_return(connection)
-            while self._heard:
-                await self._take(connection)
-            hearing = self._bridge is not None and self._bridge.connected and not self._returned
-            if hearing and self._clock() >= sweep_at:
-                sweep_at = self._clock() + await self._sweep(connection)
-            elif not hearing:
-                await self._note_deafness(connection)
-            await self._pause(min(TICK_S, max(sweep_at - self._clock(), 0.0)) if hearing else TICK_S / 4)
+            await self._pause(await self.turn(connection))
+
+    async def turn(self, connection: Connection) -> float:
+        """Do all that is due; seconds until something is due again, if nothing is heard before."""
+        if self._returned:
+            self._returned = False
+            await self._settle_return(connection)
+        while self._heard:
+            await self._take(connection)
+        if self._bridge is None or not self._bridge.connected or self._returned:
+            await self._note_deafness(connection)
+            return TICK_S / 4
+        if self._clock() >= self._sweep_at:
+            self._sweep_at = self._clock() + await self._sweep(connection)
+        return min(TICK_S, max(self._sweep_at - self._clock(), 0.0))
 
     async def _pause(self, seconds: float) -> None:
         try:
