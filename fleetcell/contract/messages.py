@@ -56,7 +56,10 @@ class Previous(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`presence`: a unit's claim. The will is a `detach` with reason `lost` and no `n`: it counts as last."""
+    """`presence`: a unit's claim. The will is a `detach` with reason `lost` and no `n`: it counts as last.
+
+    `address` is the one that the unit got from its region's pool; `to` the region that it hands over to.
+    """
 
     kind: ClaimKind
     epoch: Epoch
@@ -71,6 +74,7 @@ class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
     sleep_s: Seconds | None = None
     cell: Word | None = None
     address: Word | None = None
+    to: Word | None = None
 
     @property
     def is_will(self) -> bool:
@@ -198,11 +202,16 @@ class GatewayStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     lag_s: float | None = None
 
 
-class RegionEntry(msgspec.Struct, frozen=True):
-    """One region of the directory: its broker's address and the H3 cells that it serves."""
+class RegionEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One region of the directory: its broker's address and the H3 cells that it serves.
+
+    address_pool: the addresses that it hands out, as CIDR. storing: whether it stores, as far as is known.
+    """
 
     url: str
     cells: list[str]
+    address_pool: str | None = None
+    storing: bool | None = None
 
 
 class Directory(msgspec.Struct, frozen=True):
