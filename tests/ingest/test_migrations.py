@@ -22,6 +22,7 @@ TABLES = {
     "api_key",
     "app_user",
     "command",
+    "command_step",
     "dead_letter",
     "event",
     "feed",
@@ -141,8 +142,9 @@ async def test_a_newer_schema_is_refused(plain_database: Database) -> None:
 
 
 async def test_describe(plain_database: Database, plain_server: Server) -> None:
+    newest = max(schema._known())
     assert re.fullmatch(
-        r"PostgreSQL 18\.\d+, no TimescaleDB \(tier plain\); schema 0001_fleet, up to date",
+        rf"PostgreSQL 18\.\d+, no TimescaleDB \(tier plain\); schema {newest}, up to date",
         await database.describe(plain_database.owner),
     )
     with fresh_database(plain_server, empty=True) as empty:

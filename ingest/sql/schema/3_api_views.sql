@@ -62,11 +62,15 @@ SELECT fleet.feed_generation() AS generation, coalesce((SELECT max(cursor) FROM 
 CREATE VIEW api.dead_letters AS
 SELECT id, topic, sha256, payload, size, reason, first_at, last_at, count FROM fleet.dead_letter;
 
+-- outcome: what the unit said; error, code, result: of that answer. sent, pages: how often. epoch: the session last sent to.
 CREATE VIEW api.commands AS
-SELECT c.id, c.vehicle_id, v.name AS vehicle, c.name, c.args, c.require, c.state, c.not_after, c.result, c.error,
-    c.created_at, c.updated_at
+SELECT c.id, c.vehicle_id, v.name AS vehicle, c.name, c.args, c.require, c.state, c.outcome, c.code, c.result, c.error,
+    c.not_after, c.created_by, c.created_at, c.updated_at, c.epoch, c.sent, c.pages
 FROM fleet.command AS c
 JOIN fleet.vehicle AS v ON v.id = c.vehicle_id;
+
+CREATE VIEW api.command_steps AS
+SELECT id, command_id, at, event, state, detail FROM fleet.command_step;
 
 CREATE VIEW api.api_keys AS
 SELECT id, name, role, hash, created_at, revoked_at FROM fleet.api_key;
