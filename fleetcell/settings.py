@@ -23,6 +23,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from fleetcell.contract.addresses import read_pool
+from fleetcell.contract.directory import check_cell
 from fleetcell.contract.errors import ConfigError, TopicError
 from fleetcell.contract.presence import Timers
 from fleetcell.contract.topics import check_name
@@ -53,6 +55,20 @@ def _broker_url(value: str) -> str:
     return value
 
 
+def _pool(value: str) -> str:
+    try:
+        return str(read_pool(value))
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+def _cell(value: str) -> str:
+    try:
+        return check_cell(value)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches an address."""
     try:
@@ -67,6 +83,8 @@ def _words(value: object) -> object:
 
 Region = Annotated[str, AfterValidator(_region)]
 BrokerUrl = Annotated[str, AfterValidator(_broker_url)]
+Pool = Annotated[str, AfterValidator(_pool)]
+Cell = Annotated[str, AfterValidator(_cell)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=0)]
 OptionalPort = Annotated[int | None, Field(ge=0, le=65535)]
@@ -228,7 +246,19 @@ class IngestSettings(BrokerClientSettings):
     worker: Annotated[str, AfterValidator(_worker)] | None = Field(
         None, description="Name of this worker among those of the region; unset: another at each start"
     )
-    address_pool: str | None = Field(None, description="Addresses that this region hands out, as CIDR")
+    broker_public_url: BrokerUrl | None = Field(
+        None, description="The broker as units reach it, for the directory; unset: FLEETCELL_BROKER_URL"
+    )
+    region_cells: Annotated[list[Cell], NoDecode, BeforeValidator(_words)] = Field(
+        [], description="H3 cells that this region serves, of any resolutions up to 11, separated by spaces"
+    )
+    region_cells_file: FilePath | None = Field(
+        None, description="More of them: a file with a cell a line, or GeoJSON with areas"
+    )
+    directory_file: FilePath | None = Field(
+        None, description="JSON file with regions that are on other databases"
+    )
+    address_pool: Pool | None = Field(None, description="Addresses that this region hands out, as CIDR")
     update_interval_s: Annotated[float, Field(gt=0)] = Field(60, description="Periodic update, seconds")
     grace_s: Annotated[float, Field(ge=0)] = Field(15, description="Added to it before a vehicle is suspect")
     linger_s: Annotated[float, Field(ge=0)] = Field(10, description="From lost to offline, seconds")

@@ -25,6 +25,8 @@ from fleetcell.service import stop_event
 from ingest.answers import Answers
 from ingest.credentials import CredentialsExporter
 from ingest.database import Tier, migrate
+from ingest.directory import CHANNEL as DIRECTORY_CHANNEL
+from ingest.directory import RegionDirectory, own_entry
 from ingest.failures import FAILURES, reason
 from ingest.gateway import Gateway
 from ingest.inbox import Arrival, Inbox
@@ -32,7 +34,7 @@ from ingest.metrics import Metrics, serve_metrics
 from ingest.notifications import Notifications
 from ingest.pools import Database
 from ingest.publisher import Publisher
-from ingest.registrar import SESSION_FILTER, Registrar
+from ingest.registrar import SESSION_FILTER, SESSION_PREFIX, Registrar
 from ingest.retention import Retention
 from ingest.sharing import decide, shared_filters
 from ingest.signs import CHANNEL, Signs
@@ -91,6 +93,15 @@ class Service:
         self.database = Database(
             settings.dsn.get_secret_value(), application=f"fleetcell ingest {region}", size=6
         )
+        self.directory = RegionDirectory(
+            region,
+            own_entry(settings),
+            settings.directory_file,
+            self.database,
+            storing=lambda: self.gateway.storing,
+            speaks=lambda: self.registrar.in_office,
+            metrics=self.metrics,
+        )
         self.gateway = Gateway(
             region,
             settings.address_pool,
@@ -98,6 +109,7 @@ class Service:
             self.lag_s,
             self.metrics,
             lambda: self.registrar.in_office,
+            changed=self.directory.wake,
         )
         self._worker = settings.worker or secrets.token_hex(4)  # several workers are several clients
         self._shared: bool | None = None  # not known before there is a broker
@@ -136,6 +148,7 @@ class Service:
             {
                 "fleetcell_credentials": lambda _: self._credentials_changed(),
                 "fleetcell_presence": lambda _: self.publisher.wake(),
+                DIRECTORY_CHANNEL: lambda _: self.directory.wake(),
                 CHANNEL: lambda payload: self.signs.receive(payload) if payload else None,
             },
         )
@@ -166,6 +179,7 @@ class Service:
                 self.credentials.run(),
                 self.notifications.run(),
                 self.gateway.run(self.bridge),
+                self.directory.run(self.bridge),
                 self.writer.run(),
                 self.answers.run(),
                 self.registrar.run(),
@@ -218,6 +232,7 @@ class Service:
 
     async def _connected(self) -> None:
         self.gateway.republish()
+        self.directory.republish()
 
     def _credentials_changed(self) -> None:
         self.vehicles.forget()
@@ -264,6 +279,7 @@ class Service:
     def _take_role(self, registrar: bool) -> None:
         """This worker is the registrar, or another is: who takes telemetry may depend on it."""
         self.gateway.republish()
+        self.directory.republish()
         if self._shared is None:
             return
         region = self.settings.region
@@ -279,8 +295,11 @@ class Service:
         def receive(message: Message) -> None:
             if message.topic == status:
                 self.gateway.heard(message.payload)
-            else:
-                registrar.receive(message)
+                return
+            registrar.receive(message)
+            if message.topic.startswith(SESSION_PREFIX):
+                client = message.topic.removeprefix(SESSION_PREFIX)
+                self.directory.seen(client, registrar.address_of(client))
 
         async def connected() -> None:
             await registrar.connected()

@@ -40,6 +40,7 @@ class Gateway:
         lag_s: the age of the oldest message that waits, in seconds.
         metrics: shown there too.
         speaks: whether it is this worker that speaks for the region: of several, the registrar's.
+        changed: called when the region begins to store, or stops.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class Gateway:
         lag_s: Callable[[], float],
         metrics: Metrics,
         speaks: Callable[[], bool],
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._region = region
+        self._tell = changed
         self._address_pool = address_pool
         self._database = database
         self._lag_s = lag_s
@@ -156,4 +159,5 @@ class Gateway:
         if self.storing != before:
             self._metrics.storing.set(self.storing)
             self._changed.set()
+            self._tell()
             log.info("storing" if self.storing else "not storing", region=self._region)

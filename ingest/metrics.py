@@ -45,6 +45,12 @@ class Metrics:
         self.stale_claims = counter("stale_claims", "Claims of an older epoch or a second time")
         self.changes = counter("presence_changes", "Changes of presence")
         self.states = counter("states_published", "State messages published")
+        self.foreign_addresses = counter(
+            "foreign_addresses", "Connections from the address pool of another region"
+        )
+        self.contested_cells = Gauge(
+            "fleetcell_ingest_contested_cells", "H3 cells that several regions claim", registry=registry
+        )
         self.storing = Gauge("fleetcell_ingest_storing", "1 while batches can be stored", registry=registry)
         self.waiting = Gauge("fleetcell_ingest_waiting_messages", "Messages in the inbox", registry=registry)
         self.overflow = Gauge(

@@ -144,6 +144,10 @@ class Registrar:
         except PayloadError as error:
             log.warning("not a session notice", client=client[:64], reason=str(error))
 
+    def address_of(self, client: str) -> str | None:
+        """Where a client connects from, as the broker says; None where it is gone, or the broker does not."""
+        return self._addresses.get(client)
+
     def sign_of_life(self, vehicle: str, epoch: int) -> None:
         """Telemetry came: it moves a deadline every few seconds, at once where the vehicle is not online."""
         now = self._clock()

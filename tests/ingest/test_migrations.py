@@ -29,6 +29,7 @@ TABLES = {
     "gateway",
     "ledger",
     "presence_event",
+    "region",
     "registration",
     "telemetry",
     "vehicle",
