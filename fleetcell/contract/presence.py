@@ -5,103 +5,37 @@ CONNECT of the unit. The will has no n and counts as the last claim of its epoch
 epoch brings the vehicle back, except that a vehicle which had said it would sleep, or had said goodbye,
 stays asleep or offline. So the state depends on the highest claim of the highest epoch and on whether
 that epoch's will was heard, and on nothing older, in whatever order they arrive.
+
+The one thing that looks further back is the count of losses: a link that is lost again and again is one
+episode, `suspect (flapping)`, not a stream of changes. docs/presence.md has the table of all of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from fleetcell.contract.messages import Claim, ClaimKind, PresenceState, State
+from fleetcell.contract.registration import Change, Outcome, Reason, Registration, Timers
 
+__all__ = [
+    "Change",
+    "Outcome",
+    "Reason",
+    "Registration",
+    "Timers",
+    "blind",
+    "evidence",
+    "expire",
+    "fold",
+    "revoke",
+    "to_state",
+]
 
-class Reason(StrEnum):
-    """Why a vehicle is in its state."""
-
-    NEW = "new"  # provisioned, never heard
-    ATTACH = "attach"
-    REPLACED = "replaced"  # attached although its session before had not ended
-    UPDATE = "update"
-    TELEMETRY = "telemetry"
-    RESPONSE = "command response"
-    WOKE = "woke"
-    LOST = "lost"  # the broker published the will
-    OVERDUE = "overdue"  # no update within the interval and the grace
-    TIMEOUT = "timeout"  # implicit detach
-    SLEEP = "sleep"
-    OVERSLEPT = "overslept"
-    DETACH = "detach"  # said goodbye without a reason
-    SHUTDOWN = "shutdown"
-    HANDOVER = "handover"
-    REVOKED = "revoked"  # an operator ended its credential
-    GATEWAY = "gateway"  # the gateway was blind: broker, ingest or database down
-    CLOCK = "clock"  # evidence refused: its time cannot be
-
-
-@dataclass(frozen=True, slots=True)
-class Timers:
-    """The fleet-wide timers, in seconds; a vehicle's own update interval goes before the default.
-
-    `update_interval_s` + `grace_s` without a sign of life makes suspect, `detach_s` more makes
-    offline (timeout); a lost link is offline after `linger_s`.
-    """
-
-    update_interval_s: float = 60
-    grace_s: float = 15
-    linger_s: float = 10
-    detach_s: float = 240
-    min_interval_s: float = 1
-    max_interval_s: float = 86400
-    max_sleep_s: float = 31 * 86400
-
-    def interval(self, own: float | None) -> timedelta:
-        """The update interval of a vehicle, within the bounds."""
-        seconds = self.update_interval_s if own is None else own
-        return timedelta(seconds=min(max(seconds, self.min_interval_s), self.max_interval_s))
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What the register holds of one vehicle.
-
-    `n` is the highest claim of `epoch` that was heard (None: only its will), `lost` whether its will was
-    heard, `ended` whether the vehicle said goodbye. `deadline` is when the state changes if nothing is
-    heard. `cursor` is the position of the last change in the presence events.
-    """
-
-    state: PresenceState = PresenceState.UNKNOWN
-    reason: str = Reason.NEW
-    since: datetime | None = None
-    evidence: dict[str, Any] = field(default_factory=dict)
-    deadline: datetime | None = None
-    epoch: int = 0
-    n: int | None = None
-    lost: bool = False
-    ended: bool = False
-    region: str | None = None
-    cell: str | None = None
-    address: str | None = None
-    seen_address: str | None = None
-    update_interval_s: float | None = None
-    keep_alive_s: float | None = None
-    sleep_s: float | None = None
-    cursor: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change worth an event: from which state to which, and whether the vehicle should be paged."""
-
-    before: PresenceState
-    after: PresenceState
-    reason: str
-    at: datetime
-    page: bool = False
-
-
-Outcome = tuple[Registration, Change | None]
+# The clocks that are believed, the same as of readings.
+EARLIEST: Final = datetime(2010, 1, 1, tzinfo=UTC)
+AHEAD: Final = timedelta(minutes=5)
 
 
 def fold(
@@ -128,18 +62,21 @@ def fold(
 
     Returns:
         The new registration, and the change if there was one. The very same registration object means
-        that the claim was older than what is held, or a duplicate.
+        that the claim was older than what is held, a duplicate, or of a session that an operator ended.
     """
     held = registration or Registration()
     if claim.epoch < held.epoch:
         return held, None
     fresh = claim.epoch > held.epoch
+    if not fresh and held.reason == Reason.REVOKED:
+        return held, None
     if claim.is_will:
         if not fresh and held.lost:
             return held, None
         return _fold_will(held, claim, now, timers, region=region, fresh=fresh, blind=blind)
     if not fresh and held.n is not None and (claim.n or 0) <= held.n:
         return held, None
+    here = held.region == region  # an address is of one region
     taken = replace(
         held,
         epoch=claim.epoch,
@@ -148,8 +85,8 @@ def fold(
         ended=claim.kind is ClaimKind.DETACH,
         region=region,
         cell=claim.cell or held.cell,
-        address=claim.address or held.address,
-        seen_address=seen_address or held.seen_address,
+        address=claim.address or (held.address if here else None),
+        seen_address=seen_address or (held.seen_address if here else None),
         update_interval_s=claim.update_interval or held.update_interval_s,
         keep_alive_s=claim.keep_alive or held.keep_alive_s,
         sleep_s=claim.sleep_s if claim.kind is ClaimKind.SLEEP else held.sleep_s,
@@ -176,13 +113,19 @@ def _fold_alive(
     if taken.lost:  # a claim of an epoch whose will was heard: too late to bring it back
         if held.ended or held.state is PresenceState.ASLEEP:
             # It came back after that sleep or goodbye, and was lost then: only the order of arrival differs.
-            deadline = now + timedelta(seconds=timers.linger_s)
-            return _enter(held, taken, PresenceState.SUSPECT, Reason.LOST, now, deadline)
+            return _lose(held, taken, now, timers)
         return replace(taken, evidence=held.evidence), None
-    reason = Reason.ATTACH if claim.kind is ClaimKind.ATTACH else Reason.UPDATE
     if held.state is PresenceState.ASLEEP:
-        reason = Reason.WOKE
-    return _enter(held, taken, PresenceState.ONLINE, reason, now, _next_update(taken, now, timers))
+        return _alive(held, taken, Reason.WOKE, now, timers)
+    leaving = held.state is PresenceState.SUSPECT and held.reason == Reason.HANDOVER
+    open_yet = held.state in (PresenceState.ONLINE, PresenceState.SUSPECT) and not (held.lost or held.ended)
+    if held.region != taken.region and (leaving or open_yet):
+        return _alive(held, _noting(taken, {"from": held.region}), Reason.HANDOVER, now, timers)
+    if held.epoch != taken.epoch and open_yet:
+        noted = _noting(taken, {"replaced": held.epoch})
+        return _alive(held, _count_flap(noted, now, timers), Reason.REPLACED, now, timers)
+    reason = Reason.ATTACH if claim.kind is ClaimKind.ATTACH else Reason.UPDATE
+    return _alive(held, taken, reason if _believed(claim.at, now) else Reason.CLOCK, now, timers)
 
 
 def _fold_will(
@@ -202,13 +145,11 @@ def _fold_will(
         return taken, None  # it had said goodbye, or that it would sleep: the link's end is no news
     taken = replace(taken, evidence=_evidence(claim, now))
     if blind:
-        return _enter(
-            held, taken, PresenceState.UNKNOWN, Reason.GATEWAY, now, _next_update(taken, now, timers)
-        )
+        deadline = _next_update(taken, now, timers)
+        return _enter(held, taken, PresenceState.UNKNOWN, Reason.GATEWAY, now, deadline)
     if held.state is PresenceState.OFFLINE and not fresh:
         return replace(taken, evidence=held.evidence), None  # offline already: a late will adds nothing
-    deadline = now + timedelta(seconds=timers.linger_s)
-    return _enter(held, taken, PresenceState.SUSPECT, Reason.LOST, now, deadline)
+    return _lose(held, taken, now, timers)
 
 
 def evidence(
@@ -229,42 +170,59 @@ def evidence(
     if epoch != held.epoch or held.lost or held.ended or held.state is PresenceState.ASLEEP:
         return held, None
     taken = replace(held, evidence={"by": by.value, "epoch": epoch, "heard": _text(now)})
-    return _enter(held, taken, PresenceState.ONLINE, by, now, _next_update(taken, now, timers))
+    return _alive(held, taken, by, now, timers)
 
 
 def expire(registration: Registration, now: datetime, timers: Timers) -> Outcome:
-    """Take the passing of time: what happens at the deadline, if it has come."""
+    """Take the passing of time: what happens at the deadline, if it has come.
+
+    The change is dated by the deadline, whenever somebody looked; what follows is counted from now, so
+    that a vehicle has the whole of it to answer the page.
+    """
     held = registration
     if held.deadline is None or held.deadline > now:
         return held, None
-    detach = now + timedelta(seconds=timers.detach_s)
-    silent = {**held.evidence, "deadline": _text(held.deadline)}
-    taken = replace(held, evidence=silent)
+    at, detach = held.deadline, now + timedelta(seconds=timers.detach_s)
+    taken = _noting(held, {"deadline": _text(held.deadline)})
     match held.state:
         case PresenceState.ONLINE:
-            return _enter(held, taken, PresenceState.SUSPECT, Reason.OVERDUE, now, detach, page=True)
+            return _enter(held, taken, PresenceState.SUSPECT, Reason.OVERDUE, at, detach, page=True)
         case PresenceState.UNKNOWN if held.reason == Reason.GATEWAY:
             if held.lost:  # its will was heard while the gateway was blind, and nothing since
-                return _enter(held, taken, PresenceState.OFFLINE, Reason.LOST, now, None)
-            return _enter(held, taken, PresenceState.SUSPECT, Reason.OVERDUE, now, detach, page=True)
+                return _enter(held, taken, PresenceState.OFFLINE, Reason.LOST, at, None)
+            return _enter(held, taken, PresenceState.SUSPECT, Reason.OVERDUE, at, detach, page=True)
         case PresenceState.ASLEEP:
-            return _enter(held, taken, PresenceState.SUSPECT, Reason.OVERSLEPT, now, detach, page=True)
+            return _enter(held, taken, PresenceState.SUSPECT, Reason.OVERSLEPT, at, detach, page=True)
+        case PresenceState.SUSPECT if held.reason == Reason.FLAPPING and not held.lost:
+            return _enter(held, taken, PresenceState.SUSPECT, Reason.OVERDUE, at, detach, page=True)
         case PresenceState.SUSPECT:
-            kept = held.reason if held.reason in (Reason.LOST, Reason.HANDOVER) else Reason.TIMEOUT
-            return _enter(held, taken, PresenceState.OFFLINE, kept, now, None)
+            silent = Reason.LOST if held.lost else Reason.TIMEOUT
+            kept = Reason.HANDOVER if held.reason == Reason.HANDOVER else silent
+            return _enter(held, taken, PresenceState.OFFLINE, kept, at, None)
         case _:
             return replace(held, deadline=None), None
 
 
-def blind(registration: Registration, now: datetime, timers: Timers) -> Outcome:
-    """Take the return of a gateway that could not hear: nobody is known to be online or suspect now."""
+def blind(
+    registration: Registration, now: datetime, timers: Timers, *, since: datetime | None = None
+) -> Outcome:
+    """Take that the gateway could not hear, from `since` (None: from now) on: nobody is known to be there."""
     held = registration
     if held.state not in (PresenceState.ONLINE, PresenceState.SUSPECT):
         return held, None
-    taken = replace(held, evidence={**held.evidence, "blind_until": _text(now)})
-    return _enter(
-        held, taken, PresenceState.UNKNOWN, Reason.GATEWAY, now, _next_update(taken, now, timers), page=True
-    )
+    at = now if since is None else min(since, now)
+    taken = _noting(held, {"blind_since": _text(at)})
+    deadline = _next_update(taken, now, timers)
+    return _enter(held, taken, PresenceState.UNKNOWN, Reason.GATEWAY, at, deadline, page=True)
+
+
+def revoke(registration: Registration, now: datetime) -> Outcome:
+    """Take that an operator ended the credential: offline, and nothing of this session counts any more."""
+    held = registration
+    if held.reason == Reason.REVOKED:
+        return held, None
+    taken = replace(held, ended=True, evidence={"by": Reason.REVOKED.value, "heard": _text(now)})
+    return _enter(held, taken, PresenceState.OFFLINE, Reason.REVOKED, now, None)
 
 
 def to_state(vehicle: str, registration: Registration, created: datetime) -> State:
@@ -286,35 +244,104 @@ def to_state(vehicle: str, registration: Registration, created: datetime) -> Sta
     )
 
 
+# -- a link that comes and goes ------------------------------------------------------------------
+
+
+def _alive(held: Registration, taken: Registration, reason: Reason, now: datetime, timers: Timers) -> Outcome:
+    """It is there: online, unless its link flaps and has not held for the hysteresis time."""
+    deadline = _next_update(taken, now, timers)
+    episode = held.state is PresenceState.SUSPECT and held.reason == Reason.FLAPPING
+    if (episode or reason is Reason.REPLACED) and _flaps(taken, now, timers):
+        return _enter(held, _with_flaps(taken), PresenceState.SUSPECT, Reason.FLAPPING, now, deadline)
+    if episode:
+        taken = replace(_with_flaps(taken), flaps=0)
+    return _enter(held, taken, PresenceState.ONLINE, reason, now, deadline)
+
+
+def _lose(held: Registration, taken: Registration, now: datetime, timers: Timers) -> Outcome:
+    """Its link is gone: suspect at once, offline when it has not come back."""
+    if held.state is not PresenceState.SUSPECT or held.reason == Reason.FLAPPING or held.epoch != taken.epoch:
+        taken = _count_flap(taken, now, timers)  # a silent link whose will comes was lost once, not twice
+    if _flaps(taken, now, timers):
+        deadline = now + timedelta(seconds=max(timers.linger_s, timers.hysteresis_s))
+        return _enter(held, _with_flaps(taken), PresenceState.SUSPECT, Reason.FLAPPING, now, deadline)
+    deadline = now + timedelta(seconds=timers.linger_s)
+    return _enter(held, taken, PresenceState.SUSPECT, Reason.LOST, now, deadline)
+
+
+def _count_flap(taken: Registration, now: datetime, timers: Timers) -> Registration:
+    if taken.flaps and _recent(taken, now, timers):
+        return replace(taken, flaps=taken.flaps + 1, flapped_at=now)
+    return replace(taken, flaps=1, flaps_since=now, flapped_at=now)
+
+
+def _flaps(registration: Registration, now: datetime, timers: Timers) -> bool:
+    return registration.flaps >= timers.flap_limit and _recent(registration, now, timers)
+
+
+def _recent(registration: Registration, now: datetime, timers: Timers) -> bool:
+    """Whether the last loss is less than the hysteresis time ago."""
+    last = registration.flapped_at
+    return last is not None and now < last + timedelta(seconds=timers.hysteresis_s)
+
+
+def _with_flaps(registration: Registration) -> Registration:
+    assert registration.flaps_since is not None
+    flaps = {"flaps": registration.flaps, "flaps_since": _text(registration.flaps_since)}
+    return _noting(registration, flaps)
+
+
+# -- helpers -------------------------------------------------------------------------------------
+
+
 def _enter(
     held: Registration,
     taken: Registration,
     state: PresenceState,
     reason: str,
-    now: datetime,
+    at: datetime,
     deadline: datetime | None,
     *,
     page: bool = False,
 ) -> Outcome:
-    """Go to a state. Staying online in the same session and region is no change, whatever the sign was."""
-    same = held.state is state and held.region == taken.region and held.epoch == taken.epoch
-    if same and (state is PresenceState.ONLINE or held.reason == reason):
+    """Go to a state; never dated before the state that it follows.
+
+    Staying online in the same session and region is no change, whatever the sign was. Nor is anything that
+    a flapping link does until it has settled.
+    """
+    at = at if held.since is None else max(at, held.since)
+    same = held.state is state and held.region == taken.region
+    if same and held.reason == reason == Reason.FLAPPING:
         return replace(taken, deadline=deadline), None
-    since = held.since if held.state is state and held.since is not None else now
+    if same and held.epoch == taken.epoch and (state is PresenceState.ONLINE or held.reason == reason):
+        return replace(taken, deadline=deadline), None
+    since = held.since if held.state is state and held.since is not None else at
     entered = replace(taken, state=state, reason=str(reason), since=since, deadline=deadline)
-    return entered, Change(held.state, state, str(reason), now, page)
+    return entered, Change(held.state, state, str(reason), at, page)
 
 
 def _next_update(registration: Registration, now: datetime, timers: Timers) -> datetime:
     return now + timers.interval(registration.update_interval_s) + timedelta(seconds=timers.grace_s)
 
 
+def _believed(measured: datetime, now: datetime) -> bool:
+    return EARLIEST <= measured <= now + AHEAD
+
+
 def _evidence(claim: Claim, now: datetime) -> dict[str, Any]:
     by = "will" if claim.is_will else claim.kind.value
     found: dict[str, Any] = {"by": by, "epoch": claim.epoch, "heard": _text(now)}
-    if not claim.is_will:  # a will was written before its session began: its time says nothing
-        found |= {"n": claim.n, "measured": _text(claim.at)}
+    if claim.is_will:  # it was written before its session began: its time says nothing
+        return found
+    found["n"] = claim.n
+    found["measured" if _believed(claim.at, now) else "refused"] = _text(claim.at)
+    if claim.to is not None:
+        found["to"] = claim.to
     return found
+
+
+def _noting(registration: Registration, facts: dict[str, Any]) -> Registration:
+    return replace(registration, evidence=registration.evidence | facts)
 
 
 def _text(moment: datetime) -> str:
