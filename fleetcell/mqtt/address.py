@@ -1,5 +1,7 @@
 """A broker's address from its URL."""
 
+import ipaddress
+import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -51,3 +53,41 @@ def parse_url(url: str) -> BrokerAddress:
         tls=parts.scheme in {"wss", "mqtts"},
         path=target if websocket else None,
     )
+
+
+def source_problem(source: str, address: BrokerAddress) -> str | None:
+    """None, or why this machine cannot connect to a broker from an address of its choice.
+
+    Linux has all of 127.0.0.0/8; macOS and the BSDs have 127.0.0.1 alone, unless an alias is made for each
+    other (`ifconfig lo0 alias 127.21.0.1`). From a loopback address only this machine can be reached.
+    """
+    try:
+        own = ipaddress.ip_address(source)
+    except ValueError:
+        return f"{source!r} is no IP address"
+    if own.is_loopback and not _is_loopback(address.host):
+        return f"{address.host} cannot be reached from the loopback address {source}"
+    if _family(address.host) not in (own.version, None):
+        return f"{address.host} cannot be reached from {source}: another family of addresses"
+    family = socket.AF_INET if own.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((source, 0))
+        except OSError as error:
+            return f"this machine has no address {source} ({error.strerror})"
+    return None
+
+
+def _family(host: str) -> int | None:
+    """4 or 6; None for a name."""
+    try:
+        return ipaddress.ip_address(host).version
+    except ValueError:
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

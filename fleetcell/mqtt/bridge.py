@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from fleetcell.contract.errors import NotConnectedError
-from fleetcell.mqtt.address import parse_url
+from fleetcell.mqtt.address import parse_url, source_problem
 from fleetcell.mqtt.session import Session
 from fleetcell.mqtt.types import Backoff, Message, TlsOptions, Will
 from fleetcell.mqtt.wire import Wire, open_wire
@@ -40,6 +40,7 @@ class MqttBridge:
         tls: for `wss` and `mqtts`.
         rng: for the jitter of the backoff.
         connect_timeout: seconds for TCP, TLS, WebSocket, CONNECT and SUBSCRIBE together.
+        source: the address of this machine to connect from; where that is not possible, any.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class MqttBridge:
         tls: TlsOptions | None = None,
         rng: random.Random | None = None,
         connect_timeout: float = 10.0,
+        source: str | None = None,
     ) -> None:
         self.address = parse_url(url)
         self.dropped = 0
@@ -83,11 +85,19 @@ class MqttBridge:
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._connect_timeout = connect_timeout
         self._log = log.bind(client=client_id, broker=str(self.address))
+        self._source = self._checked(source)
         self._session: Session | None = None
         self._connecting: asyncio.Timeout | None = None
         self._wire: Wire | None = None
         self._connected = asyncio.Event()
         self._closing = asyncio.Event()
+
+    def _checked(self, source: str | None) -> str | None:
+        problem = None if source is None else source_problem(source, self.address)
+        if problem is not None:
+            self._log.info("mqtt.source_not_usable", reason=problem)
+            return None
+        return source
 
     @property
     def connected(self) -> bool:
@@ -180,7 +190,7 @@ class MqttBridge:
             self._session = None
 
     async def _open_session(self) -> Session:
-        self._wire = await open_wire(self.address, self._tls)
+        self._wire = await open_wire(self.address, self._tls, self._source)
         self._session = Session(self._wire, self._client_id, self._keep_alive, self._enqueue)
         will = self._will() if self._will is not None else None
         await self._session.open(self._username, self._password, will, self._subscriptions)

@@ -191,8 +191,13 @@ class WebSocketWire(Wire):
                 self._transport.close()
 
 
-async def open_wire(address: BrokerAddress, tls: TlsOptions) -> Wire:
+async def open_wire(address: BrokerAddress, tls: TlsOptions, source: str | None = None) -> Wire:
     """Connect, with TLS and the WebSocket handshake where the address asks for them.
+
+    Args:
+        address: of the broker.
+        tls: how it is trusted.
+        source: the address of this machine to connect from, for which there is no `source_problem`.
 
     Raises:
         OSError: no connection, no trust (ssl.SSLError), or a refused handshake.
@@ -203,7 +208,8 @@ async def open_wire(address: BrokerAddress, tls: TlsOptions) -> Wire:
     def factory() -> Wire:
         return Wire() if address.path is None else WebSocketWire(address)
 
-    _, wire = await loop.create_connection(factory, address.host, address.port, ssl=context)
+    local = None if source is None else (source, 0)
+    _, wire = await loop.create_connection(factory, address.host, address.port, ssl=context, local_addr=local)
     try:
         await wire.opened
     except BaseException:

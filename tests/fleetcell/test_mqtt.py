@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from fleetcell.mqtt import Backoff, Message, MqttBridge, NotConnectedError, TlsOptions, Will
+from fleetcell.mqtt import Backoff, Message, MqttBridge, NotConnectedError, TlsOptions, Will, parse_url
+from fleetcell.mqtt.address import source_problem
 from tests.mosquitto_server import Mosquitto
 
 PATIENCE_S = 10.0
@@ -472,3 +473,55 @@ async def test_two_hundred_clients_need_no_threads(url: str) -> None:
         await asyncio.gather(*(inbox.until(1) for inbox in inboxes))
         assert threading.active_count() < 20  # asyncio resolves names in a small pool
     assert [inbox.payloads for inbox in inboxes] == [[b"%d" % i] for i in range(200)]
+
+
+# -- the address that a client connects from -------------------------------------------------------
+
+
+@pytest.fixture
+async def seen_from() -> AsyncIterator[tuple[int, asyncio.Queue[str]]]:
+    """A port of 127.0.0.1, and the addresses that connect to it."""
+    seen: asyncio.Queue[str] = asyncio.Queue()
+
+    async def note(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.put_nowait(writer.get_extra_info("peername")[0])
+        writer.close()
+
+    server = await asyncio.start_server(note, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], seen
+
+
+@pytest.mark.both_loops
+@pytest.mark.parametrize("scheme", ["mqtt", "ws"])
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("127.21.3.4", "127.21.3.4"),
+        ("203.0.113.7", "127.0.0.1"),  # no address of this machine
+        ("::1", "127.0.0.1"),  # of another family than the broker's
+        ("nowhere", "127.0.0.1"),
+        (None, "127.0.0.1"),
+    ],
+)
+async def test_a_client_connects_from_the_address_it_was_given_where_there_is_one(
+    seen_from: tuple[int, asyncio.Queue[str]], scheme: str, source: str | None, wanted: str
+) -> None:
+    if source == "127.21.3.4" and source_problem(source, parse_url("mqtt://127.0.0.1")):
+        wanted = "127.0.0.1"  # only Linux has all of 127/8
+    port, seen = seen_from
+    bridge = MqttBridge(f"{scheme}://127.0.0.1:{port}", client_id="roamer", source=source, backoff=QUICK)
+    task = asyncio.create_task(bridge.run())
+    try:
+        assert await asyncio.wait_for(seen.get(), PATIENCE_S) == wanted
+    finally:
+        bridge.close()
+        await asyncio.wait_for(task, PATIENCE_S)
+
+
+def test_why_an_address_is_not_usable_is_told() -> None:
+    here, elsewhere = parse_url("ws://localhost:9001"), parse_url("wss://fleet.example.org")
+    assert source_problem("127.0.0.1", here) is None
+    assert "cannot be reached" in (source_problem("127.0.0.1", elsewhere) or "")
+    assert "has no address" in (source_problem("203.0.113.7", elsewhere) or "")
+    assert "no IP address" in (source_problem("here", here) or "")
