@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from fleetcell.contract.errors import NotConnectedError
-from fleetcell.contract.messages import encode
-from fleetcell.contract.presence import to_state
+from fleetcell.contract.messages import PresenceState, encode
+from fleetcell.contract.presence import Reason, to_state
 from fleetcell.contract.topics import Channel, vehicle_topic
 from ingest.database import statement
 from ingest.register import from_row
@@ -130,6 +130,7 @@ class Publisher:
     async def _publish_one(self, bridge: MqttBridge, row: asyncpg.Record) -> None:
         registration = from_row(row)
         topic = vehicle_topic(self._region, row["vehicle"], Channel.STATE)
-        served = registration.region == self._region and row["erased_at"] is None
+        left = (registration.state, registration.reason) == (PresenceState.UNKNOWN, Reason.HANDOVER)
+        served = registration.region == self._region and not left and row["erased_at"] is None
         state = encode(to_state(row["vehicle"], registration, row["created_at"])) if served else b""
         await bridge.publish(topic, state, qos=1, retain=True)
