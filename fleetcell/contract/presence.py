@@ -117,10 +117,10 @@ def _fold_alive(
         return replace(taken, evidence=held.evidence), None
     if held.state is PresenceState.ASLEEP:
         return _alive(held, taken, Reason.WOKE, now, timers)
-    leaving = held.state is PresenceState.SUSPECT and held.reason == Reason.HANDOVER
     open_yet = held.state in (PresenceState.ONLINE, PresenceState.SUSPECT) and not (held.lost or held.ended)
-    if held.region != taken.region and (leaving or open_yet):
-        return _alive(held, _noting(taken, {"from": held.region}), Reason.HANDOVER, now, timers)
+    origin = held.evidence.get("to") if held.region == taken.region else held.region
+    if (_leaving(held) and origin) or (open_yet and held.region != taken.region):
+        return _alive(held, _noting(taken, {"from": origin}), Reason.HANDOVER, now, timers)
     if held.epoch != taken.epoch and open_yet:
         noted = _noting(taken, {"replaced": held.epoch})
         return _alive(held, _count_flap(noted, now, timers), Reason.REPLACED, now, timers)
@@ -198,6 +198,8 @@ def expire(registration: Registration, now: datetime, timers: Timers) -> Outcome
         case PresenceState.SUSPECT:
             silent = Reason.LOST if held.lost else Reason.TIMEOUT
             kept = Reason.HANDOVER if held.reason == Reason.HANDOVER else silent
+            if kept is Reason.HANDOVER and "to" in held.evidence:  # the register there knows, not this one
+                return _enter(held, taken, PresenceState.UNKNOWN, kept, at, None)
             return _enter(held, taken, PresenceState.OFFLINE, kept, at, None)
         case _:
             return replace(held, deadline=None), None
@@ -208,7 +210,7 @@ def blind(
 ) -> Outcome:
     """Take that the gateway could not hear, from `since` (None: from now) on: nobody is known to be there."""
     held = registration
-    if held.state not in (PresenceState.ONLINE, PresenceState.SUSPECT):
+    if held.state not in (PresenceState.ONLINE, PresenceState.SUSPECT) or _leaving(held):
         return held, None
     at = now if since is None else min(since, now)
     taken = _noting(held, {"blind_since": _text(at)})
@@ -318,6 +320,12 @@ def _enter(
     since = held.since if held.state is state and held.since is not None else at
     entered = replace(taken, state=state, reason=str(reason), since=since, deadline=deadline)
     return entered, Change(held.state, state, str(reason), at, page)
+
+
+def _leaving(registration: Registration) -> bool:
+    """Whether it said goodbye to hand over to another region, and has attached nowhere that we know of."""
+    said = registration.ended and registration.reason == Reason.HANDOVER
+    return said and registration.state in (PresenceState.SUSPECT, PresenceState.UNKNOWN)
 
 
 def _next_update(registration: Registration, now: datetime, timers: Timers) -> datetime:

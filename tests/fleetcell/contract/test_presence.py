@@ -118,6 +118,31 @@ def test_handover_lingers() -> None:
     assert (offline.state, offline.reason) == ("offline", "handover")
 
 
+def test_who_says_where_it_hands_over_to_is_no_outage_of_a_region_with_a_register_of_its_own() -> None:
+    held = after(claim("attach"), claim("detach", n=2, reason="handover", to="south"))
+    assert (held.state, held.reason, held.evidence["to"]) == ("suspect", "handover", "south")
+    assert blind(held, later(5), TIMERS) == (held, None)
+    away, change = expire(held, later(10), TIMERS)
+    assert change is not None
+    assert not change.page
+    assert (away.state, away.reason, away.evidence["to"]) == ("unknown", "handover", "south")
+    assert away.deadline is None
+    assert blind(away, later(20), TIMERS) == (away, None)
+    assert fold(away, claim("attach", n=1), later(20), TIMERS, region="north") == (away, None)
+    back, _ = fold(away, claim("attach", epoch=5), later(90), TIMERS, region="north")
+    assert (back.state, back.reason, back.evidence["from"]) == ("online", "handover", "south")
+
+
+def test_of_one_register_a_handover_is_never_seen_as_anything_but_online() -> None:
+    held = after(claim("attach", address="10.1.0.1"))
+    for late in (claim("detach", n=2, reason="handover", to="south"), will()):
+        moved, change = fold(held, claim("attach", epoch=2, address="10.2.0.1"), NOW, TIMERS, region="south")
+        assert change is not None
+        assert (moved.state, moved.reason, moved.region) == ("online", "handover", "south")
+        assert (moved.evidence["from"], moved.address) == ("north", "10.2.0.1")
+        assert fold(moved, late, later(1), TIMERS, region="north") == (moved, None)
+
+
 def test_telemetry_is_a_sign_of_life_of_its_own_epoch() -> None:
     suspect, _ = expire(after(claim("attach")), later(75), TIMERS)
     assert evidence(suspect, 0, later(80), TIMERS) == (suspect, None)
