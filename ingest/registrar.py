@@ -10,7 +10,7 @@ import asyncio
 import random
 import secrets
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 import structlog
@@ -24,9 +24,9 @@ from ingest.failures import FAILURES, reason
 from ingest.register import Outcome, Register
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
-    from fleetcell.contract.presence import Timers
+    from fleetcell.contract.presence import Registration, Timers
     from fleetcell.mqtt import Message, MqttBridge
     from ingest.database import Connection
     from ingest.metrics import Metrics
@@ -56,6 +56,16 @@ class SessionNotice(msgspec.Struct, frozen=True):
     address: str
 
 
+class Duty(Protocol):
+    """What else the registrar does while it is in office."""
+
+    async def run(self, bridge: MqttBridge) -> None:
+        """Work until cancelled."""
+
+    def registered(self, now: Mapping[str, Registration]) -> None:
+        """These registrations, by vehicle, were committed."""
+
+
 class Registrar:
     """Keeps one region's register.
 
@@ -68,6 +78,7 @@ class Registrar:
         connect: makes the registrar's MQTT connection; it is called when this process becomes the registrar.
         metrics: counted there.
         role: called with True when this process has become the registrar, with False when another is.
+        duties: done as long as it is.
     """
 
     def __init__(
@@ -81,6 +92,7 @@ class Registrar:
         metrics: Metrics,
         role: Callable[[bool], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        duties: Sequence[Duty] = (),
     ) -> None:
         self._region = region
         self._timers = timers
@@ -92,6 +104,7 @@ class Registrar:
         self._metrics = metrics
         self._role = role
         self._clock = clock
+        self._duties = duties
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
         self._heard = Heard()
         self._signs: dict[str, tuple[int, float]] = {}  # epoch and time of each vehicle's last sign of life
@@ -221,23 +234,22 @@ class Registrar:
             connection.terminate()
 
     async def _lead(self, connection: Connection, bridge: MqttBridge) -> None:
-        """Serve and publish; the failure of one ends the other.
+        """Serve, publish and do the other duties; the failure of one ends the others.
 
         Raises:
             asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database is away.
         """
-        serve = asyncio.create_task(self._serve(connection))
-        publish = asyncio.create_task(self._publisher.run(bridge))
         assert self._link is not None
-        tasks: set[asyncio.Task[None]] = {serve, publish, self._link}
+        tasks = [asyncio.create_task(self._serve(connection)), asyncio.create_task(self._publisher.run(bridge))]
+        tasks += [asyncio.create_task(duty.run(bridge)) for duty in self._duties]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((*tasks, self._link), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in (serve, publish):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(serve, publish, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _listen(self) -> MqttBridge:
         """The MQTT connection; it stays while the database is away, so that claims are heard."""
@@ -358,6 +370,8 @@ class Registrar:
                 self._online[vehicle] = registration.epoch
             else:
                 self._online.pop(vehicle, None)
+        for duty in self._duties:
+            duty.registered(outcome.now)
         self._metrics.changes.inc(outcome.changes)
         if outcome.answer:
             self._publisher.mark(outcome.answer)
