@@ -80,7 +80,7 @@ class Dashboard:
         """Start everything; the value is the address, such as http://127.0.0.1:8080. Stops at the end."""
         settings = self.settings
         tokens = Tokens(read_or_make_key(settings.session_key_file))
-        self.feed.bridge = self._bridge()
+        self.feed.bridges = [self._bridge(url) for url in (settings.broker_url, *settings.more_broker_urls)]
         self.services = Services(
             database=self.database,
             feed=self.feed,
@@ -128,11 +128,11 @@ class Dashboard:
             else:
                 return
 
-    def _bridge(self) -> MqttBridge:
+    def _bridge(self, url: str) -> MqttBridge:
         settings = self.settings
         password = settings.broker_password
         return MqttBridge(
-            settings.broker_url,
+            url,
             client_id=f"dashboard-{secrets.token_hex(4)}",
             username=settings.broker_user,
             password=password.get_secret_value() if password is not None else None,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dashboard.shapes import SILENT_AFTER_S, Ingest, Region
+import msgspec
+
+from dashboard.shapes import SILENT_AFTER_S, Ingest, Region, Served
 from fleetcell.contract.messages import PresenceState
 
 if TYPE_CHECKING:
@@ -48,6 +50,18 @@ def regions_of(
         for name, row in sorted(heartbeats.items())
     ]
     return regions, total
+
+
+def served(regions: Iterable[Region], entries: Mapping[str, Mapping[str, Any]]) -> list[Served]:
+    """Each region with its entry in the directory: rows of regions.sql by region."""
+    return [
+        Served(
+            **msgspec.structs.asdict(region),
+            url=entries[region.region]["url"] if region.region in entries else None,
+            cells=entries[region.region]["cells"] if region.region in entries else None,
+        )
+        for region in regions
+    ]
 
 
 def ingest_of(regions: Iterable[Region]) -> Ingest:

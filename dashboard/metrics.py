@@ -43,8 +43,8 @@ class Metrics:
         self._gauge("fleetcell_live_slow_clients", "Live clients that were closed as too slow").set_function(
             lambda: feed.hub.closed_slow
         )
-        self._gauge("fleetcell_broker_connected", "1: connected to the broker").set_function(
-            lambda: float(feed.bridge is not None and feed.bridge.connected)
+        self._gauge("fleetcell_broker_connected", "1: connected to every broker").set_function(
+            lambda: float(bool(feed.bridges) and all(bridge.connected for bridge in feed.bridges))
         )
 
     def _gauge(self, name: str, text: str) -> Gauge:

@@ -190,10 +190,17 @@ class Region(msgspec.Struct, frozen=True):
     states: dict[str, int]
 
 
+class Served(Region, frozen=True):
+    """A region with its broker's address for units and its H3 cells; null where it has not told them."""
+
+    url: str | None
+    cells: list[str] | None
+
+
 class RegionPage(msgspec.Struct, frozen=True):
     """All regions."""
 
-    items: list[Region]
+    items: list[Served]
     next_cursor: str | None
 
 

@@ -263,10 +263,26 @@ class IngestSettings(BrokerClientSettings):
     grace_s: Annotated[float, Field(ge=0)] = Field(15, description="Added to it before a vehicle is suspect")
     linger_s: Annotated[float, Field(ge=0)] = Field(10, description="From lost to offline, seconds")
     detach_s: Annotated[float, Field(ge=0)] = Field(240, description="From overdue to offline, seconds")
+    command_retry_s: Annotated[float, Field(ge=0.1, le=3600)] = Field(
+        5, description="Until an unanswered command is sent again, seconds; doubles each time"
+    )
+    hysteresis_s: Annotated[float, Field(ge=0)] = Field(
+        60, description="A link that flaps is settled when it has held this long, seconds; 0: no link flaps"
+    )
+    flap_limit: Annotated[int, Field(ge=2)] = Field(
+        3, description="Losses, each within the hysteresis time of the one before, that make a link flap"
+    )
 
     def timers(self) -> Timers:
         """The fleet-wide presence timers."""
-        return Timers(self.update_interval_s, self.grace_s, self.linger_s, self.detach_s)
+        return Timers(
+            self.update_interval_s,
+            self.grace_s,
+            self.linger_s,
+            self.detach_s,
+            hysteresis_s=self.hysteresis_s,
+            flap_limit=self.flap_limit,
+        )
 
 
 class BrokerAuthSettings(Settings):
@@ -286,6 +302,9 @@ class DashboardSettings(BrokerClientSettings):
     dsn: SecretStr = Field(description="PostgreSQL as the role fleetcell_dashboard")
     host: str = Field("127.0.0.1", description="Address that HTTP listens on")
     port: Port = Field(8080, description="Port that HTTP listens on")
+    more_broker_urls: Annotated[list[BrokerUrl], NoDecode, BeforeValidator(_words)] = Field(
+        [], description="Brokers of the other regions on this database, separated by spaces"
+    )
     public_url: str | None = Field(
         None, description="How browsers reach it, such as https://fleet.example.org"
     )

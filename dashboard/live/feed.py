@@ -25,6 +25,8 @@ from fleetcell.contract import messages, topics
 from fleetcell.contract.errors import PayloadError, TopicError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dashboard.database import Database, Row
     from dashboard.live.client import Client
     from dashboard.live.cursor import Cursor
@@ -47,9 +49,9 @@ _FAILURES = (*UNREACHABLE, DatabaseUnavailableError, asyncpg.PostgresError)
 class Feed:
     """The hub's shell: `run` keeps it true, the transports ask it for clients and polls."""
 
-    def __init__(self, database: Database, bridge: MqttBridge | None = None) -> None:
+    def __init__(self, database: Database) -> None:
         self.hub = Hub(secrets.token_hex(4))
-        self.bridge = bridge
+        self.bridges: Sequence[MqttBridge] = ()  # one to each region's broker
         self.rejected = 0  # MQTT messages that could not be read
         self._database = database
         self._woken = asyncio.Event()
@@ -159,8 +161,8 @@ class Feed:
             group.create_task(self._flush())
             group.create_task(self._refresh())
             group.create_task(self._listen())
-            if self.bridge is not None:
-                group.create_task(self.bridge.run())
+            for bridge in self.bridges:
+                group.create_task(bridge.run())
 
     def receive(self, message: Message) -> None:
         """A message from the broker; called on the event loop."""
@@ -219,7 +221,7 @@ class Feed:
             try:
                 await self.catch_up()
                 await self._read_gateways()
-                if self.bridge is not None and not self.bridge.connected:
+                if not all(bridge.connected for bridge in self.bridges):
                     await self._read_positions()
             except _FAILURES as error:
                 if not failing:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from dashboard import delivery, parameters, shapes
 from dashboard.answers import Json, schema_reference
 from dashboard.errors import BadRequestError, NotFoundError
-from dashboard.fleet import STATES, ingest_of, regions_of
+from dashboard.fleet import STATES, ingest_of, regions_of, served
 from dashboard.paging import decode_key, page
 from dashboard.routes.lookup import vehicle_id_of
 from dashboard.services import Services, Wired
@@ -42,9 +42,10 @@ async def fleet(services: Wired) -> Response:
 
 @router.get("/regions", responses=schema_reference(shapes.RegionPage))
 async def regions(services: Wired) -> Response:
-    """Every region with its gateway's health."""
+    """Every region with its gateway's health, and with its entry in the directory."""
     found, _states = await _regions(services)
-    return Json(shapes.RegionPage(found, None))
+    entries = {row["region"]: row for row in await services.database.fetch("regions")}
+    return Json(shapes.RegionPage(served(found, entries), None))
 
 
 async def _regions(services: Services) -> tuple[list[shapes.Region], dict[str, int]]:

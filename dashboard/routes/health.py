@@ -37,10 +37,11 @@ async def metrics(services: Wired) -> Response:
 async def degraded(services: Services) -> list[str]:
     """What does not work, in words."""
     reasons = []
-    bridge = services.feed.bridge
-    if bridge is not None and not bridge.connected:
-        why = f": {bridge.last_error}" if bridge.last_error else ""
-        reasons.append(f"broker: not connected{why}; positions come from the database meanwhile")
+    for bridge in services.feed.bridges:
+        if not bridge.connected:
+            where = f" to {bridge.address}" if len(services.feed.bridges) > 1 else ""
+            why = f": {bridge.last_error}" if bridge.last_error else ""
+            reasons.append(f"broker: not connected{where}{why}; positions come from the database meanwhile")
     try:
         gateways = await services.database.fetch("gateways")
     except DatabaseUnavailableError as error:

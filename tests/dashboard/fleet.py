@@ -143,6 +143,12 @@ class Fleet:
             storing,
         )
 
+    async def region(self, name: str, url: str, cells: list[str]) -> None:
+        """A region's entry in the directory."""
+        await self.connection.execute(
+            "INSERT INTO fleet.region (name, url, cells) VALUES ($1, $2, $3)", name, url, cells
+        )
+
     async def _id(self, name: str) -> int:
         number: int = await self.connection.fetchval("SELECT id FROM fleet.vehicle WHERE name = $1", name)
         return number

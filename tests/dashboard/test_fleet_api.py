@@ -157,4 +157,9 @@ async def test_signals_and_regions(running: Running) -> None:
     assert {"key", "vss", "unit"} <= signals[0].keys()
     await running.fleet.heartbeat()
     regions = (await running.api.get("/api/v1/regions")).json()["items"]
-    assert [region["region"] for region in regions] == ["helsinki"]
+    assert [(region["region"], region["url"], region["cells"]) for region in regions] == [
+        ("helsinki", None, None)
+    ]
+    await running.fleet.region("helsinki", "wss://helsinki.example/mqtt", ["871126d33ffffff"])
+    (region,) = (await running.api.get("/api/v1/regions")).json()["items"]
+    assert (region["url"], region["cells"]) == ("wss://helsinki.example/mqtt", ["871126d33ffffff"])

@@ -37,8 +37,7 @@ async def test_ready_when_all_parts_are(
     await fleet.heartbeat()
     settings = settings_of(plain_database, tmp_path, broker_url=mosquitto.ws_url)
     async with serving(settings, plain_database, fleet) as running:
-        bridge = running.dashboard.feed.bridge
-        assert bridge is not None
+        (bridge,) = running.dashboard.feed.bridges
         async with asyncio.timeout(PATIENCE_S):
             await bridge.wait_connected()
         answer = await running.api.get("/readyz")

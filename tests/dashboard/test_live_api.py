@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from fleetcell.contract import messages, topics
 from fleetcell.contract.messages import Position, Positions
 from fleetcell.mqtt import MqttBridge
-from tests.dashboard.conftest import Running, serving, settings_of
+from tests.dashboard.conftest import NO_BROKER, Running, serving, settings_of
 from tests.dashboard.fleet import Fleet
 from tests.mosquitto_server import Mosquitto
 from tests.postgres_servers import Database, connected
@@ -166,8 +166,7 @@ async def test_positions_come_from_the_broker(
     try:
         async with serving(settings, plain_database, fleet) as running, live(running) as socket:
             await frame(socket, "snapshot")
-            bridge = running.dashboard.feed.bridge
-            assert bridge is not None
+            (bridge,) = running.dashboard.feed.bridges
             async with asyncio.timeout(PATIENCE_S):
                 await bridge.wait_connected()
                 await gateway.wait_connected()
@@ -189,6 +188,22 @@ async def test_positions_come_from_the_broker(
     finally:
         gateway.close()
         await running_gateway
+
+
+async def test_a_region_whose_broker_is_away_is_named_by_its_address(
+    plain_database: Database, fleet: Fleet, tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    await fleet.add("a")
+    urls = {"broker_url": mosquitto.mqtt_url, "more_broker_urls": [NO_BROKER, mosquitto.ws_url]}
+    settings = settings_of(plain_database, tmp_path, **urls)
+    async with serving(settings, plain_database, fleet) as running:
+        first, away, second = running.dashboard.feed.bridges
+        async with asyncio.timeout(PATIENCE_S):
+            await first.wait_connected()
+            await second.wait_connected()
+        reasons = (await running.api.get("/readyz")).json()["reasons"]
+        (told,) = [reason for reason in reasons if reason.startswith("broker: ")]
+        assert told.startswith(f"broker: not connected to {away.address}")
 
 
 async def test_positions_come_from_the_database_without_a_broker(running: Running) -> None:
