@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import structlog
 
 from fleetcell.contract import topics
 from fleetcell.contract.errors import FleetcellError
-from fleetcell.contract.ledger import from_numbers
 from fleetcell.contract.messages import Ack, Command, GatewayStatus, Page, Rejected, State, encode
 from fleetcell.contract.topics import Channel
 from fleetcell.mqtt import Backoff, Message, MqttBridge, NotConnectedError, TlsOptions, Will
 from vehicle_sim import wire
-from vehicle_sim.delivery import Batch, Delivery, DeliveryPolicy
-from vehicle_sim.unit import (
+from vehicle_sim.actions import (
     Action,
+    CalledOff,
     Leave,
-    PresencePolicy,
     Renew,
+    Rest,
+    Restart,
     SendBatch,
     SendClaim,
     SendResponse,
-    Unit,
 )
+from vehicle_sim.command_book import CommandBook
+from vehicle_sim.commanded import CommandedVehicle
+from vehicle_sim.commands import Commands
+from vehicle_sim.delivery import Batch, Delivery, DeliveryPolicy
+from vehicle_sim.spool import SpoolError
+from vehicle_sim.unit import Phase, PresencePolicy, Unit
+from vehicle_sim.uploads import Uploads
 
 if TYPE_CHECKING:
     import random
@@ -65,10 +72,18 @@ class VehicleUnit:
         link: how the platform is reached.
         tally: counts for the score.
         rng: for jitter.
+        rate_hz: how often readings are made, until a command changes it; None: they are a recording.
     """
 
     def __init__(
-        self, vehicle: str, secret: str, spool: Spool, link: LinkOptions, tally: Tally, rng: random.Random
+        self,
+        vehicle: str,
+        secret: str,
+        spool: Spool,
+        link: LinkOptions,
+        tally: Tally,
+        rng: random.Random,
+        rate_hz: float | None = None,
     ) -> None:
         self.vehicle = vehicle
         self.secret = secret
@@ -77,15 +92,20 @@ class VehicleUnit:
         self._tally = tally
         self._rng = rng
         self._unit = Unit(Delivery(spool, link.delivery, rng), link.presence, rng)
+        self._uploads = Uploads(spool, self._unit.delivery, tally)
+        self._book = CommandBook(spool.directory / "commands.log")
+        self._vehicle = CommandedVehicle(self._unit, spool, rate_hz, do=self._do)
+        self._commands = Commands(self._book, self._vehicle)
+        self._restarting = False
         self._bridge: MqttBridge | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = _NEVER
-        self._digests: dict[int, str] = {}  # batch number -> SHA-256 of its payload
         self._started = 0.0
         self._ever_connected = False
         self._drained = asyncio.Event()
         self._room = asyncio.Event()
         self._registered = asyncio.Event()
+        self._awake = asyncio.Event()
         self._log = log.bind(vehicle=vehicle)
 
     # -- the life of a unit -----------------------------------------------------------------------
@@ -97,17 +117,44 @@ class VehicleUnit:
             self._unit.delivery.restore(boot_log.boot, boot_log.pending, self._started)
         attempt = 0
         try:
+            self._power_up()
             while not self._unit.gone:
+                await self._awake.wait()
                 connected_at = self._now()
                 self._bridge = self._make_bridge()
                 await self._bridge.run()
-                if not self._unit.gone:  # it left to take a newer epoch, or another secret
+                if self._unit.gone:
+                    break
+                self._do(self._unit.disconnected(self._now()))
+                if self._restarting:
+                    self._restart()
+                elif not self.asleep:  # it left to take a newer epoch, or another secret
                     attempt = attempt + 1 if self._now() - connected_at < _RENEW_CAP_S else 0
-                    self._do(self._unit.disconnected(self._now()))
                     await asyncio.sleep(Backoff(0.2, _RENEW_CAP_S).delay(attempt, self._rng))
         finally:
             self._cancel_timer()
+            self._book.close()
             self.spool.close()
+
+    def _power_up(self) -> None:
+        """Go on with what commands changed for good, and end those that the last boot had begun.
+
+        Raises:
+            SpoolError: the notes of commands cannot be read.
+        """
+        try:
+            self._book.open()
+        except OSError as error:
+            raise SpoolError(f"the notes of commands cannot be read: {error.strerror}") from error
+        self._vehicle.power_up()
+        self._vehicle.configure(self._book.config)
+        self._commands.powered_up(self.spool.current.boot, datetime.now(UTC))
+
+    def _restart(self) -> None:
+        self._restarting = False
+        self.spool.restart()
+        self._vehicle.power_up()
+        self._commands.powered_up(self.spool.current.boot, datetime.now(UTC))
 
     def record(self, time_ms: int, signals: Mapping[str, object]) -> None:
         """Keep one reading and send it when it is its turn.
@@ -115,12 +162,14 @@ class VehicleUnit:
         Raises:
             SpoolError: the reading is too large, or the disk does not take it.
         """
+        now = self._now()
+        signals = self._vehicle.instruments.read(time_ms, signals, now)
         seq = self.spool.current.last_seq + 1
         _, evicted = self.spool.append(wire.sample(seq, time_ms, dict(signals)))
         self._tally.made += 1
         self._tally.evicted += evicted
         self._note_pending()
-        self._do(self._unit.made(self.spool.current.boot, seq, self._now()))
+        self._do(self._unit.made(self.spool.current.boot, seq, now))
 
     async def drained(self) -> None:
         """Return when no reading waits for its acknowledgement."""
@@ -140,6 +189,16 @@ class VehicleUnit:
         """Shut down cleanly: detach, wait a bounded while for the register to show it, disconnect."""
         self._do(self._unit.stop(self._now()))
 
+    def rest(self, seconds: float) -> None:
+        """Sleep for so long, to save power; unless a command wants the vehicle awake until it drives."""
+        if not self._vehicle.kept_awake:
+            self._vehicle.sleep(seconds)
+
+    def wake(self) -> None:
+        """End the sleep, or call off the one that is to come."""
+        self._vehicle.kept_awake = False
+        self._do(self._unit.wake(self._now()))
+
     def use_secret(self, secret: str) -> None:
         """Connect with another secret from now on."""
         self.secret = secret
@@ -156,6 +215,16 @@ class VehicleUnit:
         return self._unit.registered
 
     @property
+    def asleep(self) -> bool:
+        """Whether it sleeps: no session, and none wanted."""
+        return self._unit.phase is Phase.ASLEEP
+
+    @property
+    def rate_hz(self) -> float | None:
+        """How often readings are made; None: they are a recording."""
+        return self._vehicle.rate_hz
+
+    @property
     def refused(self) -> bool:
         """Whether the broker has never let this unit in, and says so."""
         return not self._ever_connected and "refused the connection" in (self.connection_problem or "")
@@ -163,7 +232,8 @@ class VehicleUnit:
     @property
     def connection_problem(self) -> str | None:
         """Why there is no connection, as far as the broker or the network said; None for one that left."""
-        return self._bridge.last_error if self._bridge is not None and not self._unit.gone else None
+        wants_none = self._bridge is None or self._unit.gone or self.asleep
+        return None if wants_none or self._bridge is None else self._bridge.last_error
 
     # -- actions ----------------------------------------------------------------------------------
 
@@ -176,19 +246,28 @@ class VehicleUnit:
                 case SendBatch(batch):
                     sent = self._send_batch(batch)
                 case SendResponse(response):
-                    sent = self._publish(Channel.RESPONSE, encode(response))
+                    stamped = msgspec.structs.replace(response, epoch=self._unit.epoch)
+                    sent = self._publish(Channel.RESPONSE, encode(stamped))
                 case Renew(epoch):
                     self._log.info("epoch was used by another session", epoch=epoch)
                     self.spool.epochs.learn(epoch)
+                    self._disconnect()
+                case Rest():
+                    now = datetime.now(UTC)
+                    left = timedelta(seconds=self._unit.sleep_until - self._now())
+                    self._commands.slept(now + left, now)
+                    self._disconnect()
+                case CalledOff(reason):
+                    self._commands.not_slept(reason, datetime.now(UTC))
+                case Restart():
+                    self._restarting = True
                     self._disconnect()
                 case Leave():
                     self._disconnect()
             if not sent:
                 self._unit.not_sent(action, self._now())
-        if self._unit.registered:
-            self._registered.set()
-        else:
-            self._registered.clear()
+        for event, is_so in ((self._registered, self._unit.registered), (self._awake, not self.asleep)):
+            _show(event, is_so)
         self._schedule()
 
     def _publish(self, channel: Channel, payload: bytes) -> bool:
@@ -199,16 +278,19 @@ class VehicleUnit:
             return False
 
     def _claim(self, action: SendClaim) -> bytes:
-        return wire.claim(action, self._unit.epoch, self.spool, self._link.presence)
+        return wire.claim(
+            action,
+            self._unit.epoch,
+            self.spool,
+            update_interval_s=self._unit.update_interval_s,
+            keep_alive_s=self._link.presence.keep_alive_s,
+        )
 
     def _send_batch(self, batch: Batch) -> bool:
-        boot_log = self.spool.get(batch.boot)
-        assert boot_log is not None
-        payload = wire.telemetry(batch, self._unit.epoch, boot_log)
+        payload = self._uploads.payload(batch, self._unit.epoch)
         if not self._publish(Channel.TELEMETRY, payload):
             return False
-        self._digests[batch.number] = hashlib.sha256(payload).hexdigest()
-        self._tally.batches += 1
+        self._uploads.sent(batch, payload)
         return True
 
     def _disconnect(self) -> None:
@@ -249,7 +331,7 @@ class VehicleUnit:
 
     def _on_disconnect(self, reason: str) -> None:
         self._log.debug("link lost", reason=reason)
-        self._digests.clear()
+        self._uploads.forget_all()
         self._do(self._unit.disconnected(self._now()))
 
     # -- what arrives -------------------------------------------------------------------------------
@@ -275,7 +357,7 @@ class VehicleUnit:
             case Rejected() as rejected:
                 self._on_rejected(rejected, now)
             case Command() as command:
-                self._do(self._unit.command(command))
+                self._commands.take(command, datetime.now(UTC))
             case None:
                 pass
 
@@ -286,52 +368,26 @@ class VehicleUnit:
             self._tally.attached(self.vehicle, now - self._started)
 
     def _on_ack(self, ack: Ack, now: float) -> None:
-        count = self.spool.settle(ack.boot, wire.settled_by(ack))
-        is_backlog = ack.boot != self.spool.current.boot
-        self._tally.settled(count, asyncio.get_running_loop().time(), backlog=is_backlog)
+        self._uploads.acked(ack, asyncio.get_running_loop().time())
         self._do(self._unit.acked(ack.boot, now))
-        self._forget_digests()
+        self._uploads.forget()
         self._note_pending()
 
     def _on_rejected(self, rejected: Rejected, now: float) -> None:
         self._log.warning("payload rejected", sha256=rejected.rejected, reason=rejected.reason)
-        in_flight = self._unit.delivery.in_flight
-        found = [number for number, digest in self._digests.items() if digest == rejected.rejected]
-        for number in found:
-            del self._digests[number]
-            if number not in in_flight:
-                continue
-            boot = in_flight[number].boot
-            culprit = self._unit.delivery.rejected(number)
-            if culprit is not None:
-                self._give_up(boot, culprit)
+        for boot in self._uploads.rejected(rejected):
             self._do(self._unit.acked(boot, now))
         self._note_pending()
-
-    def _give_up(self, boot: str, seq: int) -> None:
-        """A reading that the gateway cannot read is kept there as a dead letter: declare the gap."""
-        boot_log = self.spool.get(boot)
-        if boot_log is not None:
-            boot_log.evict(from_numbers([seq]))
-            self._tally.rejected += 1
 
     # -- inside ---------------------------------------------------------------------------------------
 
     def _now(self) -> float:
         return time.monotonic()
 
-    def _forget_digests(self) -> None:
-        in_flight = self._unit.delivery.in_flight
-        for number in [number for number in self._digests if number not in in_flight]:
-            del self._digests[number]
-
     def _note_pending(self) -> None:
         pending = self.spool.pending_count
         for event, is_so in ((self._drained, pending == 0), (self._room, pending < _ROOM)):
-            if is_so:
-                event.set()
-            else:
-                event.clear()
+            _show(event, is_so)
 
     def _schedule(self) -> None:
         """Have a timer that fires when something is due; one that fires too early does no harm."""
@@ -350,3 +406,10 @@ class VehicleUnit:
         if self._timer is not None:
             self._timer.cancel()
             self._timer, self._timer_due = None, _NEVER
+
+
+def _show(event: asyncio.Event, is_so: bool) -> None:
+    if is_so:
+        event.set()
+    else:
+        event.clear()

@@ -51,6 +51,7 @@ class Spool:
         self._sync = sync
         self._boots: dict[str, BootLog] = {}  # oldest first; the current boot is the last
         self._current: BootLog | None = None
+        self._ordinal = 0  # of the current boot's file
 
     def open(self) -> None:
         """Power up: read what earlier boots left, and start a boot of its own.
@@ -80,10 +81,32 @@ class Spool:
                 self.previous = (boot_log.boot, boot_log.last_seq)
         for boot in list(self._boots):
             self._drop_if_finished(boot)
-        path = self.directory / f"{ordinal + 1:08d}-{secrets.token_hex(16)}.log"
-        self._current = BootLog(path, sync=self._sync)
-        self._current.open()
-        self._boots[self._current.boot] = self._current
+        self._begin_boot(ordinal + 1)
+
+    def _begin_boot(self, ordinal: int) -> None:
+        path = self.directory / f"{ordinal:08d}-{secrets.token_hex(16)}.log"
+        boot_log = BootLog(path, sync=self._sync)
+        boot_log.open()
+        self._ordinal, self._current = ordinal, boot_log
+        self._boots[boot_log.boot] = boot_log
+
+    def restart(self) -> None:
+        """Power off and on: the readings that are made from now on are of a new boot.
+
+        Raises:
+            SpoolError: the disk does not take it; the old boot goes on.
+        """
+        before = self.current
+        try:
+            self._begin_boot(self._ordinal + 1)
+        except OSError as error:
+            raise SpoolError(f"the spool in {self.directory} cannot be used: {error.strerror}") from error
+        if before.last_seq:
+            superseded, self.previous = self.previous, (before.boot, before.last_seq)
+            if superseded is not None and superseded[0] in self._boots:
+                self._drop_if_finished(superseded[0])
+        else:
+            self._drop_if_finished(before.boot)
 
     @property
     def boots(self) -> Iterable[BootLog]:

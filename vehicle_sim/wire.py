@@ -29,18 +29,19 @@ from fleetcell.contract.topics import Channel
 
 if TYPE_CHECKING:
     from fleetcell.mqtt import Message
+    from vehicle_sim.actions import SendClaim
     from vehicle_sim.boot_log import BootLog
     from vehicle_sim.delivery import Batch
     from vehicle_sim.spool import Spool
-    from vehicle_sim.unit import PresencePolicy, SendClaim
 
 Incoming = State | GatewayStatus | Page | Ack | Rejected | Command
 
 
-def claim(sent: SendClaim, epoch: int, spool: Spool, policy: PresencePolicy) -> bytes:
-    """A claim of the session `epoch`; an attach also tells how often to expect updates."""
+def claim(
+    sent: SendClaim, epoch: int, spool: Spool, *, update_interval_s: float, keep_alive_s: float
+) -> bytes:
+    """A claim of the session `epoch`, with the timers if they are to be told."""
     log = spool.current
-    attaches = sent.kind is ClaimKind.ATTACH
     return encode(
         Claim(
             kind=sent.kind,
@@ -51,8 +52,9 @@ def claim(sent: SendClaim, epoch: int, spool: Spool, policy: PresencePolicy) -> 
             next_seq=log.last_seq + 1,
             previous=Previous(*spool.previous) if spool.previous else None,
             reason=sent.reason,
-            update_interval=policy.update_interval_s if attaches else None,
-            keep_alive=policy.keep_alive_s if attaches else None,
+            update_interval=update_interval_s if sent.timers else None,
+            keep_alive=keep_alive_s if sent.timers else None,
+            sleep_s=sent.sleep_s,
         )
     )
 

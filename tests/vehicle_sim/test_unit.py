@@ -14,25 +14,26 @@ from hypothesis import strategies as st
 from fleetcell.contract.messages import (
     Claim,
     ClaimKind,
-    Command,
     GatewayStatus,
     PresenceState,
+    Response,
     ResponseState,
     State,
 )
 from fleetcell.contract.presence import Reason, Registration, Timers, expire, fold, to_state
-from vehicle_sim.delivery import Delivery, DeliveryPolicy
-from vehicle_sim.unit import (
+from vehicle_sim.actions import (
     Action,
+    CalledOff,
     Leave,
-    Phase,
-    PresencePolicy,
     Renew,
+    Rest,
+    Restart,
     SendBatch,
     SendClaim,
     SendResponse,
-    Unit,
 )
+from vehicle_sim.delivery import Delivery, DeliveryPolicy
+from vehicle_sim.unit import Phase, PresencePolicy, Unit
 
 BOOT = "b" * 32
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -95,19 +96,41 @@ def test_an_attach_is_repeated_with_backoff_until_the_register_shows_it() -> Non
     unit.connecting(5)
     unit.connected(0.0)
     times: list[float] = []
-    while len(times) < 6:
+    while len(times) < 4:
         now = unit.due
         if repeated := claims(unit.tick(now)):
             assert repeated == [(ClaimKind.ATTACH, 1)]
             times.append(now)
     waits = [later - earlier for earlier, later in itertools.pairwise(times)]
-    for wait, nominal in zip(waits, (4, 8, 16, 30, 30), strict=True):
+    for wait, nominal in zip(waits, (4, 8, 16), strict=True):
         assert 0.75 * nominal <= wait <= 1.25 * nominal
     unit.state(state(4, 9), times[-1])  # the session before
     assert not unit.registered
     unit.state(state(5, 1), times[-1])
     assert unit.registered
-    assert unit.due > times[-1] + 30
+    assert unit.due == POLICY.update_interval_s
+
+
+def test_an_attach_that_is_not_shown_for_long_is_a_new_sign_of_life_once_an_interval() -> None:
+    """As for a link that flaps: the register took the attach, shows nothing yet, and wants to hear more."""
+    unit, _ = new_unit()
+    unit.connecting(5)
+    unit.connected(0.0)
+    heard: set[int] = set()
+    while unit.due <= 200.0:
+        now = unit.due
+        heard |= {n for kind, n in claims(unit.tick(now)) if kind is ClaimKind.ATTACH}
+    assert heard == {1, 2, 3, 4}
+    unit.state(state(5, 4), 200.0)
+    assert unit.registered
+
+
+def test_a_unit_whose_link_flaps_waits_for_its_next_update() -> None:
+    unit, _ = online()
+    assert unit.state(state(5, 1, PresenceState.SUSPECT, Reason.FLAPPING), 10.0) == []
+    assert not unit.registered
+    assert unit.due == 60.0
+    assert claims(unit.tick(60.0)) == [(ClaimKind.UPDATE, 2)]
 
 
 def test_an_online_unit_updates_once_in_each_interval() -> None:
@@ -287,15 +310,6 @@ def test_a_stop_without_a_link_gives_up_in_time() -> None:
     assert unit.tick(unit.due) == [Leave()]
 
 
-def test_an_unknown_command_is_answered_as_not_supported() -> None:
-    unit, _ = online()
-    (answer,) = unit.command(Command("c1", "unlock", 5, NOON))
-    assert isinstance(answer, SendResponse)
-    assert (answer.response.id, answer.response.state) == ("c1", ResponseState.FAILED)
-    assert "not supported" in str(answer.response.error)
-    assert "unlock" in str(answer.response.error)
-
-
 def test_what_the_link_did_not_take_comes_again_shortly() -> None:
     unit, shelf = new_unit()
     unit.connecting(1)
@@ -311,6 +325,233 @@ def test_what_the_link_did_not_take_comes_again_shortly() -> None:
     (update,) = unit.page(2.0)
     unit.not_sent(update, 2.0)
     assert claims(unit.tick(2.25)) == [(ClaimKind.UPDATE, 3)]
+
+
+# -- the update interval --------------------------------------------------------------------------------
+
+
+def test_timers_are_told_by_attaches_changes_and_claims_that_are_repeated() -> None:
+    unit, _ = new_unit()
+    unit.connecting(5)
+    (attach,) = unit.connected(0.0)
+    assert isinstance(attach, SendClaim)
+    assert attach.timers
+    unit.state(state(5, 1), 0.1)
+    assert unit.page(1.0) == [SendClaim(ClaimKind.UPDATE, 2)]
+    assert unit.set_interval(10.0, 2.0) == [SendClaim(ClaimKind.UPDATE, 3, timers=True)]
+    assert unit.due == 12.0
+    assert unit.tick(12.0) == [SendClaim(ClaimKind.UPDATE, 4)]
+    assert unit.set_interval(10.0, 13.0) == [], "no change"
+    (again,) = unit.state(state(5, 4, PresenceState.SUSPECT, Reason.OVERDUE), 30.0)
+    assert again == SendClaim(ClaimKind.UPDATE, 5, timers=True), "the register may have missed the change"
+
+
+def test_a_change_of_the_interval_that_the_link_did_not_take_is_told_with_the_next_claim() -> None:
+    unit, _ = online()
+    (told,) = unit.set_interval(300.0, 1.0)
+    unit.not_sent(told, 1.0)
+    assert unit.tick(1.25) == [SendClaim(ClaimKind.UPDATE, 3, timers=True)]
+
+
+def test_a_change_of_the_interval_without_a_link_is_told_by_the_next_attach() -> None:
+    unit, _ = new_unit()
+    assert unit.set_interval(300.0, 1.0) == []
+    unit.connecting(1)
+    assert unit.connected(2.0) == [SendClaim(ClaimKind.ATTACH, 1, timers=True)]
+    unit.state(state(1, 1), 2.1)
+    assert unit.due == 302.0
+
+
+# -- sleep ----------------------------------------------------------------------------------------------
+
+
+def asleep(until: float = 100.0) -> Unit:
+    """A unit that went to sleep at time 10."""
+    unit, _ = online()
+    assert unit.sleep(until - 10.0, 10.0) == [SendClaim(ClaimKind.SLEEP, 2, sleep_s=until - 10.0)]
+    assert unit.state(state(5, 2, PresenceState.ASLEEP, Reason.SLEEP), 10.5) == [Rest()]
+    unit.disconnected(10.6)
+    assert (unit.phase, unit.registered) == (Phase.ASLEEP, False)
+    return unit
+
+
+def test_a_sleep_is_claimed_shown_and_then_slept_to_its_end() -> None:
+    unit = asleep(until=100.0)
+    assert unit.due == 100.0
+    assert unit.tick(50.0) == []
+    assert unit.state(state(5, 2, PresenceState.ASLEEP, Reason.SLEEP), 60.0) == []
+    assert unit.tick(100.0) == []
+    assert unit.phase is Phase.DOWN
+    unit.connecting(6)
+    assert claims(unit.connected(100.1)) == [(ClaimKind.ATTACH, 1)]
+
+
+def test_a_sleep_that_is_not_shown_is_claimed_again_and_begins_anyway_after_a_while() -> None:
+    unit, _ = online()
+    unit.sleep(1000.0, 10.0)
+    seen: list[Action] = []
+    while unit.phase is Phase.DOZING:
+        assert unit.due <= 10.0 + POLICY.sleep_wait_s
+        seen += unit.tick(unit.due)
+    assert claims(seen) == [(ClaimKind.SLEEP, 2)]
+    assert seen[-1] == Rest()
+
+
+def test_what_was_made_is_acknowledged_before_the_unit_leaves_for_its_sleep() -> None:
+    unit, shelf = online()
+    shelf.waiting.add(1)
+    assert batches(unit.made(BOOT, 1, 9.0)) == [(1,)]
+    shelf.waiting.add(2)
+    unit.made(BOOT, 2, 9.5)
+    unit.sleep(100.0, 9.6)
+    assert unit.state(state(5, 2, PresenceState.ASLEEP, Reason.SLEEP), 9.7) == []
+    shelf.waiting.remove(1)
+    assert unit.acked(BOOT, 9.8) == [], "the second one is not ripe"
+    assert batches(unit.tick(unit.due)) == [(2,)]
+    shelf.waiting.remove(2)
+    assert unit.acked(BOOT, 10.1) == [Rest()]
+
+
+def test_nobody_waits_for_acknowledgements_of_a_gateway_that_does_not_store() -> None:
+    unit, shelf = online()
+    unit.gateway(status(storing=False), 1.0, retained=False)
+    shelf.waiting.add(1)
+    unit.made(BOOT, 1, 9.0)
+    unit.sleep(100.0, 9.6)
+    assert unit.state(state(5, 2, PresenceState.ASLEEP, Reason.SLEEP), 9.7) == [Rest()]
+
+
+def test_a_unit_that_is_woken_attaches_at_once() -> None:
+    unit = asleep(until=100.0)
+    assert unit.wake(20.0) == []
+    assert unit.phase is Phase.DOWN
+    assert unit.due == float("inf")
+    assert unit.wake(21.0) == []
+
+
+def test_a_sleep_that_is_called_off_before_it_began_is_an_update() -> None:
+    unit, _ = online()
+    unit.sleep(100.0, 10.0)
+    called_off, update = unit.wake(10.1)
+    assert called_off == CalledOff("it was woken")
+    assert update == SendClaim(ClaimKind.UPDATE, 3)
+    assert claims(unit.state(state(5, 2, PresenceState.ASLEEP, Reason.SLEEP), 10.2)) == [
+        (ClaimKind.UPDATE, 4)
+    ], "the register took the sleep before"
+    unit.state(state(5, 4, PresenceState.ONLINE, Reason.WOKE), 10.3)
+    assert (unit.phase, unit.registered, unit.due) == (Phase.UP, True, 70.2)
+
+
+def test_a_sleep_whose_link_is_lost_is_claimed_by_the_next_session_with_what_is_left_of_it() -> None:
+    unit, _ = online(5)
+    unit.sleep(100.0, 10.0)
+    unit.disconnected(11.0)
+    unit.connecting(6)
+    assert unit.connected(40.0) == [SendClaim(ClaimKind.SLEEP, 1, sleep_s=70.0)]
+    assert unit.state(state(6, 1, PresenceState.ASLEEP, Reason.SLEEP), 40.1) == [Rest()]
+    assert unit.due == 110.0
+
+
+def test_a_sleep_that_could_not_be_claimed_in_its_time_is_called_off() -> None:
+    unit, _ = online(5)
+    unit.disconnected(1.0)
+    assert unit.sleep(10.0, 2.0) == []
+    assert unit.due == 12.0
+    (called_off,) = unit.tick(12.0)
+    assert isinstance(called_off, CalledOff)
+    unit.connecting(6)
+    assert claims(unit.connected(13.0)) == [(ClaimKind.ATTACH, 1)]
+
+
+def test_a_sleep_is_claimed_again_by_the_session_with_a_later_epoch() -> None:
+    unit, _ = online(5)
+    unit.sleep(100.0, 10.0)
+    assert unit.state(state(8, 1), 10.5) == [Renew(8)]
+    unit.disconnected(10.6)
+    unit.connecting(9)
+    assert claims(unit.connected(11.0)) == [(ClaimKind.SLEEP, 1)]
+
+
+def test_a_sleeping_unit_that_is_stopped_says_goodbye_first() -> None:
+    unit = asleep(until=100.0)
+    assert unit.stop(20.0) == []
+    assert unit.phase is Phase.DOWN
+    unit.connecting(6)
+    assert claims(unit.connected(20.1)) == [(ClaimKind.DETACH, 1)]
+    assert unit.state(state(6, 1, PresenceState.OFFLINE, Reason.SHUTDOWN), 20.2) == [Leave()]
+
+
+def test_a_unit_that_is_stopped_while_it_waits_to_sleep_calls_that_off() -> None:
+    unit, _ = online()
+    unit.sleep(100.0, 10.0)
+    called_off, detach = unit.stop(10.1)
+    assert isinstance(called_off, CalledOff)
+    assert detach == SendClaim(ClaimKind.DETACH, 3, Reason.SHUTDOWN)
+    (refused,) = unit.sleep(100.0, 10.2)
+    assert isinstance(refused, CalledOff)
+
+
+def test_a_page_to_a_unit_that_waits_to_sleep_brings_the_same_claim_again() -> None:
+    unit, _ = online()
+    unit.sleep(100.0, 10.0)
+    assert claims(unit.page(10.1)) == [(ClaimKind.SLEEP, 2)]
+
+
+# -- restart and answers --------------------------------------------------------------------------------
+
+
+def test_a_restart_says_goodbye_and_attaches_again() -> None:
+    unit, _ = online()
+    assert unit.restart(10.0) == [SendClaim(ClaimKind.DETACH, 2, Reason.SHUTDOWN)]
+    assert unit.state(state(5, 2, PresenceState.OFFLINE, Reason.SHUTDOWN), 10.1) == [Restart()]
+    assert unit.disconnected(10.2) == []
+    unit.connecting(6)
+    assert claims(unit.connected(11.0)) == [(ClaimKind.ATTACH, 1)]
+    assert not unit.gone
+
+
+@pytest.mark.parametrize("how", ["not shown", "link lost"])
+def test_a_restart_does_not_depend_on_the_register(how: str) -> None:
+    unit, _ = online()
+    unit.restart(10.0)
+    assert unit.tick(11.0) == []
+    if how == "link lost":
+        assert unit.disconnected(12.0) == [Restart()]
+    else:
+        assert unit.tick(13.0)[-1] == Restart()
+    assert unit.phase is Phase.DOWN
+
+
+def test_a_stop_during_a_restart_is_a_stop() -> None:
+    unit, _ = online()
+    unit.restart(10.0)
+    unit.stop(10.1)
+    assert unit.state(state(5, 2, PresenceState.OFFLINE, Reason.SHUTDOWN), 10.2) == [Leave()]
+
+
+def test_an_answer_without_a_link_is_told_after_the_next_attach() -> None:
+    unit, _ = online(5)
+    unit.disconnected(1.0)
+    done = Response("c1", ResponseState.SUCCEEDED)
+    assert unit.answer(done) == []
+    unit.connecting(6)
+    attach, told = unit.connected(2.0)
+    assert claims([attach]) == [(ClaimKind.ATTACH, 1)]
+    assert told == SendResponse(done)
+
+
+def test_an_answer_that_the_link_did_not_take_comes_again_shortly() -> None:
+    unit, _ = online(5)
+    done = Response("c1", ResponseState.SUCCEEDED)
+    (told,) = unit.answer(done)
+    unit.not_sent(told, 1.0)
+    assert unit.due == 1.25
+    assert unit.tick(1.25) == [told]
+    unit.not_sent(told, 2.0)
+    unit.disconnected(2.1)
+    assert unit.due == float("inf")
+    unit.connecting(6)
+    assert told in unit.connected(3.0)
 
 
 class World:
@@ -331,6 +572,10 @@ class World:
         if self.unit.epoch == self.counter:
             self.do(self.unit.connected(self.now), lossy=False)
 
+    def connect_if_awake(self) -> None:
+        if self.unit.phase is Phase.DOWN:
+            self.connect()
+
     def hear_state(self) -> None:
         self.do(self.unit.state(to_state("car", self.held, NOON), self.now), lossy=False)
 
@@ -342,8 +587,20 @@ class World:
                 self.connect()
                 return
             if isinstance(action, SendClaim) and not lossy:
-                claim = Claim(action.kind, self.unit.epoch, NOON, n=action.n, reason=action.reason)
-                self.take(claim)
+                said = Claim(
+                    action.kind,
+                    self.unit.epoch,
+                    NOON,
+                    n=action.n,
+                    reason=action.reason,
+                    sleep_s=action.sleep_s,
+                )
+                self.take(said)
+            if isinstance(action, Rest | Restart):
+                self.unit.disconnected(self.now)
+                if self.unit.phase is Phase.DOWN:
+                    self.connect()
+                return
 
     def take(self, claim: Claim) -> None:
         moment = NOON + timedelta(seconds=self.now)
@@ -359,22 +616,35 @@ def test_however_links_break_and_claims_are_lost_the_unit_ends_up_online(data: A
     world.connect()
     for _ in range(data.draw(st.integers(0, 15))):
         world.now += data.draw(st.floats(0, 100))
-        match data.draw(st.sampled_from(["tick", "tick, claim lost", "break", "break, will", "deadline"])):
+        match data.draw(
+            st.sampled_from(
+                ["tick", "tick, claim lost", "break", "break, will", "deadline", "sleep", "wake", "restart"]
+            )
+        ):
             case "tick":
                 world.do(world.unit.tick(world.now), lossy=False)
+            case "sleep":
+                world.do(world.unit.sleep(data.draw(st.floats(0.5, 500)), world.now), lossy=False)
+            case "wake":
+                world.do(world.unit.wake(world.now), lossy=False)
+            case "restart":
+                world.do(world.unit.restart(world.now), lossy=False)
             case "tick, claim lost":
                 world.do(world.unit.tick(world.now), lossy=True)
             case "deadline":
                 world.held, change = expire(world.held, NOON + timedelta(seconds=world.now), Timers())
                 if change is not None:
                     world.hear_state()
-            case how:
+            case how if world.unit.phase is not Phase.ASLEEP:
                 epoch = world.unit.epoch
                 world.do(world.unit.disconnected(world.now), lossy=False)
                 world.connect()
                 if how == "break, will":  # an old session's will comes late
                     world.take(Claim(ClaimKind.DETACH, epoch, NOON, reason=Reason.LOST))
-    for _ in range(12):  # from here on, nothing is lost
+        world.connect_if_awake()
+    world.do(world.unit.wake(world.now), lossy=False)
+    world.connect_if_awake()
+    for _ in range(20):  # from here on, nothing is lost
         world.now = max(world.now, min(world.unit.due, world.now + 120))
         world.do(world.unit.tick(world.now), lossy=False)
     assert world.held.state is PresenceState.ONLINE
