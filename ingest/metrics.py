@@ -51,6 +51,13 @@ class Metrics:
         self.contested_cells = Gauge(
             "fleetcell_ingest_contested_cells", "H3 cells that several regions claim", registry=registry
         )
+        self.commands_sent = counter("commands_sent", "Commands published, repetitions counted")
+        self.commands_paged = counter("commands_paged", "Pages of vehicles that a command waits for")
+        self.commands_expired = counter("commands_expired", "Commands whose time passed")
+        self.responses = counter("responses", "Responses of units to their commands")
+        self.responses_refused = Counter(
+            "fleetcell_ingest_responses_refused", "Responses refused", ["reason"], registry=registry
+        )
         self.storing = Gauge("fleetcell_ingest_storing", "1 while batches can be stored", registry=registry)
         self.waiting = Gauge("fleetcell_ingest_waiting_messages", "Messages in the inbox", registry=registry)
         self.overflow = Gauge(

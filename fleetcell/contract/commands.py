@@ -165,7 +165,7 @@ def check_command(name: str, args: Any, require: Any = None) -> None:
     """
     if not _NAME.fullmatch(name):
         raise PayloadError(f"name {name[:80]!r}: 1 to 64 of a-z, 0-9 and _, a letter first")
-    _bounded("args", args)
+    _object("args", args)
     if name in KNOWN:
         known_arguments(name, args)
     if require is not None:
@@ -185,9 +185,22 @@ def known_arguments(name: str, args: dict[str, Any]) -> Arguments:
         raise PayloadError(f"args of {name}: {error}") from None
 
 
-def _bounded(what: str, value: Any) -> None:
+def check_result(result: Any) -> None:
+    """Check the result of a response.
+
+    Raises:
+        PayloadError: it is too large, or nothing that the database can hold.
+    """
+    _bounded("result", result)
+
+
+def _object(what: str, value: Any) -> None:
     if not isinstance(value, dict):
         raise PayloadError(f"{what}: not an object")
+    _bounded(what, value)
+
+
+def _bounded(what: str, value: Any) -> None:
     try:
         if not storable(value):
             raise PayloadError(f"{what}: holds a NUL character or a number that is not finite")
@@ -214,7 +227,7 @@ def check_require(require: Any) -> None:
     Raises:
         PayloadError: it is not of that form, or asks for what a signal of the catalogue can never be.
     """
-    _bounded("require", require)
+    _object("require", require)
     if len(require) > MAX_CONDITIONS:
         raise PayloadError(f"require: {len(require)} conditions, at most {MAX_CONDITIONS}")
     for key, wanted in require.items():

@@ -355,6 +355,11 @@ def presence_filters(region: str) -> list[str]:
     return [f"{PREFIX}/{region}/+/presence"]
 
 
+def response_filter(region: str) -> str:
+    """What the registrar listens to for the units' answers to commands."""
+    return f"{PREFIX}/{region}/+/response"
+
+
 def dashboard_filters() -> list[str]:
     """What a dashboard listens to."""
     return [f"{PREFIX}/+/+/state", f"{PREFIX}/+/live/positions", f"{PREFIX}/+/gateway"]

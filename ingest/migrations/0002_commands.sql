@@ -12,10 +12,15 @@ ALTER TABLE fleet.command
     ADD COLUMN sent integer NOT NULL DEFAULT 0,            -- how often it was published
     ADD COLUMN pages integer NOT NULL DEFAULT 0,           -- how often the vehicle was paged for it
     ADD COLUMN next_at timestamptz DEFAULT now(),          -- when to look at it again; null: when the vehicle speaks up
+    ADD COLUMN give_up_at timestamptz,                     -- when it expires: not_after; later once the unit has accepted it
     ADD CONSTRAINT command_state_check CHECK (state IN
         ('queued', 'paged', 'sent', 'delivered', 'succeeded', 'failed', 'expired', 'cancelled')),
     ADD CONSTRAINT command_outcome_check CHECK (outcome IN ('accepted', 'succeeded', 'failed', 'expired')),
     ADD CONSTRAINT command_idempotency_key UNIQUE (created_by, idempotency_key);
+
+UPDATE fleet.command SET give_up_at = not_after;
+
+ALTER TABLE fleet.command ALTER COLUMN give_up_at SET NOT NULL;
 
 CREATE INDEX command_created ON fleet.command (created_at DESC, id DESC);
 
@@ -26,7 +31,7 @@ CREATE INDEX command_active ON fleet.command (vehicle_id)
 CREATE INDEX command_next ON fleet.command (next_at)
     WHERE state IN ('queued', 'paged', 'sent', 'delivered') AND next_at IS NOT NULL;
 
-CREATE INDEX command_not_after ON fleet.command (not_after)
+CREATE INDEX command_give_up ON fleet.command (give_up_at)
     WHERE state IN ('queued', 'paged', 'sent', 'delivered');
 
 CREATE TABLE fleet.command_step (
@@ -44,9 +49,9 @@ CREATE INDEX command_step_command ON fleet.command_step (command_id, id);
 
 DROP TABLE fleet.command_step;
 
-DROP INDEX fleet.command_created, fleet.command_active, fleet.command_next, fleet.command_not_after;
+DROP INDEX fleet.command_created, fleet.command_active, fleet.command_next, fleet.command_give_up;
 
 ALTER TABLE fleet.command
     DROP CONSTRAINT command_state_check, DROP CONSTRAINT command_outcome_check, DROP CONSTRAINT command_idempotency_key,
     DROP COLUMN created_by, DROP COLUMN idempotency_key, DROP COLUMN outcome, DROP COLUMN code, DROP COLUMN epoch,
-    DROP COLUMN sent, DROP COLUMN pages, DROP COLUMN next_at;
+    DROP COLUMN sent, DROP COLUMN pages, DROP COLUMN next_at, DROP COLUMN give_up_at;

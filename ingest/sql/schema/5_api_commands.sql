@@ -55,10 +55,10 @@ BEGIN
         RETURN QUERY SELECT NULL::uuid, false, 'many';
         RETURN;
     END IF;
-    INSERT INTO fleet.command AS c (vehicle_id, name, args, require, not_after, created_by, idempotency_key,
-        created_at, updated_at, next_at)
-    VALUES (owner.id, command_add.name, command_add.args, command_add.require, deadline, command_add.created_by,
-        command_add.idempotency_key, now_, now_, now_)
+    INSERT INTO fleet.command AS c (vehicle_id, name, args, require, not_after, give_up_at, created_by,
+        idempotency_key, created_at, updated_at, next_at)
+    VALUES (owner.id, command_add.name, command_add.args, command_add.require, deadline, deadline,
+        command_add.created_by, command_add.idempotency_key, now_, now_, now_)
     ON CONFLICT ON CONSTRAINT command_idempotency_key DO NOTHING -- for another vehicle, at the same moment
     RETURNING c.id INTO made;
     IF made IS NULL THEN
