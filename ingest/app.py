@@ -18,11 +18,14 @@ from fleetcell.contract.topics import (
     gateway_topic,
     parse,
     presence_filters,
+    response_filter,
     telemetry_filters,
 )
 from fleetcell.mqtt import Backoff, MqttBridge, TlsOptions
 from fleetcell.service import stop_event
 from ingest.answers import Answers
+from ingest.commands import CHANNEL as COMMANDS_CHANNEL
+from ingest.commands import Commands
 from ingest.credentials import CredentialsExporter
 from ingest.database import Tier, migrate
 from ingest.directory import CHANNEL as DIRECTORY_CHANNEL
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 FROM_UNITS: Final = frozenset({Channel.TELEMETRY, Channel.TELEMETRY_MP, Channel.EVENT})
+RESPONSE_LEVEL: Final = f"/{Channel.RESPONSE}"
 STALE_US: Final = 5_000_000  # a message that has waited this long is no sign of life any more
 FLUSH_S: Final = 5.0  # for what is waiting, at a clean stop
 TOLD_S: Final = 1.0  # a broker that tells where clients are has told of the registrar itself by then
@@ -118,6 +122,9 @@ class Service:
         )
         self.answers = Answers(region, self.bridge, self.metrics)
         self.publisher = Publisher(region, self.database, self.metrics)
+        self.commands = Commands(
+            region, self.database, self.metrics, settings.command_retry_s, self._heard_response
+        )
         self.registrar = Registrar(
             region,
             settings.timers(),
@@ -127,6 +134,7 @@ class Service:
             self._registrar_bridge,
             self.metrics,
             self._take_role,
+            duties=[self.commands],
         )
         self.signs = Signs(region, self.database, self._heard_elsewhere)
         self.writer = Writer(
@@ -148,6 +156,7 @@ class Service:
             {
                 "fleetcell_credentials": lambda _: self._credentials_changed(),
                 "fleetcell_presence": lambda _: self.publisher.wake(),
+                COMMANDS_CHANNEL: lambda _: self.commands.wake(),
                 DIRECTORY_CHANNEL: lambda _: self.directory.wake(),
                 CHANNEL: lambda payload: self.signs.receive(payload) if payload else None,
             },
@@ -226,6 +235,9 @@ class Service:
             else:
                 self.signs.put(vehicle, epoch)
 
+    def _heard_response(self, vehicle: str, epoch: int) -> None:
+        self.registrar.sign_of_life(vehicle, epoch)
+
     def _heard_elsewhere(self, vehicle: str, epoch: int) -> None:
         if self.registrar.in_office:
             self.registrar.sign_of_life(vehicle, epoch)
@@ -291,10 +303,14 @@ class Service:
         settings = self.settings
         status = gateway_topic(settings.region)
         own = settings.registrar_user is not None
+        subscriptions = *presence_filters(settings.region), response_filter(settings.region), status
 
         def receive(message: Message) -> None:
             if message.topic == status:
                 self.gateway.heard(message.payload)
+                return
+            if message.topic.endswith(RESPONSE_LEVEL):
+                self.commands.receive(message)
                 return
             registrar.receive(message)
             if message.topic.startswith(SESSION_PREFIX):
@@ -303,6 +319,7 @@ class Service:
 
         async def connected() -> None:
             await registrar.connected()
+            self.commands.wake()
             await asyncio.sleep(TOLD_S)
             if not registrar.told_addresses:
                 log.warning("the broker does not tell where clients connect from: no seen address")
@@ -311,7 +328,7 @@ class Service:
             "registrar",
             user=settings.registrar_user if own else settings.broker_user,
             password=settings.registrar_password if own else settings.broker_password,
-            subscriptions=[(one, QOS) for one in (*presence_filters(settings.region), status)],
+            subscriptions=[(one, QOS) for one in subscriptions],
             optional=[(SESSION_FILTER, QOS)],
             receive=receive,
             on_connect=connected,
