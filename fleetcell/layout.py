@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from fleetcell.contract.credentials import KEY_BYTES, new_secret
 from fleetcell.contract.errors import FleetcellError
+from fleetcell.contract.messages import RegionEntry  # noqa: TC001 - msgspec reads it
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +42,7 @@ class UpFile(msgspec.Struct, frozen=True):
     region: str
     admin_key_file: str
     roads_file: str | None = None
+    regions: dict[str, RegionEntry] | None = None  # the directory, for simulated vehicles
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -16,6 +16,8 @@ Examples:
     fleetcell up --vehicles 200 --port 0     any free port, printed
 
     fleetcell up --no-sim --data /srv/fleet  the platform alone
+
+    fleetcell up --regions helsinki,espoo    two regions; vehicles hand over between them
 """
 
 
@@ -45,6 +47,10 @@ def up(
         ),
     ] = None,
     region: Annotated[str, typer.Option(envvar="FLEETCELL_REGION", help="Region served.")] = "helsinki",
+    regions: Annotated[
+        str | None,
+        typer.Option(help="Several regions instead, such as helsinki,espoo: a broker and an ingest each."),
+    ] = None,
     link: Annotated[str, typer.Option(help="Link profile of the simulated vehicles.")] = "perfect",
     seed: Annotated[int | None, typer.Option(help="Seed of the simulation.")] = None,
     duration: Annotated[
@@ -66,7 +72,7 @@ def up(
         dsn=dsn,
         dashboard_dsn=dashboard_dsn,
         broker_url=broker,
-        region=check_name(region, "--region"),
+        regions=tuple(regions.split(",")) if regions else (check_name(region, "--region"),),
         link=link,
         seed=seed,
         duration_s=duration,

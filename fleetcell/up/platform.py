@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from fleetcell.contract.credentials import CredentialsFile, ServiceCredential, check_key, encode_file, mac
-from fleetcell.contract.errors import FleetcellError
+from fleetcell.contract.errors import ConfigError, FleetcellError
 from fleetcell.contract.topics import Role
 from fleetcell.layout import Layout, UpFile, environment_of, write_private
 from fleetcell.service import stop_event
 from fleetcell.up.ports import claim_port
+from fleetcell.up.regions import Region, in_stop_order, left_behind, make_regions, stop_signal
 from fleetcell.up.supervisor import Program, Supervised, end_leftovers
 
 if TYPE_CHECKING:
@@ -30,13 +30,6 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 READY_TIMEOUT_S: Final = 90.0
 READY_POLL_S: Final = 0.1
-STOP_SIGNALS: Final = {  # in the order of stopping; SIGINT is PostgreSQL's fast shutdown
-    "sim": signal.SIGTERM,
-    "dashboard": signal.SIGTERM,
-    "ingest": signal.SIGTERM,
-    "broker": signal.SIGTERM,
-    "postgres": signal.SIGINT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +43,7 @@ class UpOptions:
     dsn: str | None = None
     dashboard_dsn: str | None = None  # None: the role is given a password of ours
     broker_url: str | None = None
-    region: str = "helsinki"
+    regions: tuple[str, ...] = ("helsinki",)
     link: str = "perfect"
     seed: int | None = None
     duration_s: float | None = None
@@ -75,13 +68,15 @@ class Platform:
         self._running: dict[str, Supervised] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ports: dict[str, int] = {}
+        self._regions: list[Region] = []
 
     async def run(self) -> int:
         """Start everything, wait for the end, stop everything. Returns the exit status."""
+        self._regions = _regions(self.options)
         self.layout.prepare()
         with self.layout.lock():
             stopped = stop_event()
-            for service in end_leftovers(self.layout, STOP_SIGNALS):
+            for service in end_leftovers(self.layout, left_behind(self.layout.run)):
                 self._progress(f"ended {service}, left over from a killed `fleetcell up`")
             try:
                 await self._start(stopped)
@@ -96,13 +91,21 @@ class Platform:
         self._ports["http"] = claim_port(HOST, options.port, flag="--port")
         self._write_credentials()  # `broker-auth` of another broker reads them too
         if options.broker_url is None:
-            self._ports["ws"] = claim_port(HOST, options.ws_port, flag="--ws-port")
-            self._ports["mqtt"] = claim_port(HOST, options.mqtt_port, flag="--mqtt-port")
-            self._launch(self._service("broker", self._broker_environment()))
+            for region in self._regions:
+                self._claim_ports(region)
+                self._launch(self._service(region.service("broker"), self._broker_environment(region)))
         owner_dsn, dashboard_dsn = await self._database()
-        self._launch(self._service("ingest", self._ingest_environment(owner_dsn)))
+        for region in self._regions:
+            self._launch(self._service(region.service("ingest"), self._ingest_environment(region, owner_dsn)))
         self._launch(self._service("dashboard", self._dashboard_environment(dashboard_dsn)))
         await self._wait_ready(stopped)
+
+    def _claim_ports(self, region: Region) -> None:
+        """Those that were asked for are the first region's; the others get free ones."""
+        options = self.options
+        ws_port, mqtt_port = (options.ws_port, options.mqtt_port) if region.first else (0, 0)
+        self._ports[f"ws {region.name}"] = claim_port(HOST, ws_port, flag="--ws-port")
+        self._ports[f"mqtt {region.name}"] = claim_port(HOST, mqtt_port, flag="--mqtt-port")
 
     async def _database(self) -> tuple[str, str]:
         """The DSNs of ingest and of the dashboard."""
@@ -125,16 +128,19 @@ class Platform:
 
     async def _serve(self, stopped: asyncio.Event) -> None:
         api_url = f"http://{HOST}:{self._ports['http']}"
+        first = self._regions[0]
+        mqtt_port = self._ports.get(f"mqtt {first.name}")
         self.layout.write_up_file(
             UpFile(
                 pid=os.getpid(),
                 started_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 api_url=api_url,
-                broker_url=self._broker_url,
-                mqtt_url=f"mqtt://{HOST}:{self._ports['mqtt']}" if "mqtt" in self._ports else None,
-                region=self.options.region,
+                broker_url=self._broker_url(first),
+                mqtt_url=None if mqtt_port is None else f"mqtt://{HOST}:{mqtt_port}",
+                region=first.name,
                 admin_key_file=str(self.layout.admin_key),
                 roads_file=str(_roads_file()),
+                regions={region.name: region.entry(self._broker_url(region)) for region in self._regions},
             )
         )
         from dashboard.auth import make_sign_in_link  # noqa: PLC0415 - only where it is used
@@ -159,10 +165,9 @@ class Platform:
             waiting.cancel()
 
     async def _stop(self) -> None:
-        for service in STOP_SIGNALS:
-            if service in self._running:
-                self._progress(f"stopping {service}")
-                await self._running[service].stop()
+        for service in in_stop_order(self._running):
+            self._progress(f"stopping {service}")
+            await self._running[service].stop()
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -177,54 +182,60 @@ class Platform:
     def _service(self, name: str, environment: dict[str, Any], *arguments: str) -> Program:
         return Program(
             name=name,
-            argv=(sys.executable, "-m", "fleetcell", *(arguments or (name,))),
+            argv=(sys.executable, "-m", "fleetcell", *(arguments or (name.partition("-")[0],))),
             environment=environment_of(self._common | environment),
-            stop_signal=STOP_SIGNALS[name],
+            stop_signal=stop_signal(name),
         )
 
     @property
     def _common(self) -> dict[str, Any]:
-        return {"data_dir": self.layout.root, "region": self.options.region, "metrics_port": None}
+        return {"data_dir": self.layout.root, "region": self._regions[0].name, "metrics_port": None}
 
-    @property
-    def _broker_url(self) -> str:
-        return self.options.broker_url or f"ws://{HOST}:{self._ports['ws']}/mqtt"
+    def _broker_url(self, region: Region) -> str:
+        return self.options.broker_url or f"ws://{HOST}:{self._ports[f'ws {region.name}']}/mqtt"
 
     @property
     def _own_accounts(self) -> bool:
         return self.options.broker_url is None or "FLEETCELL_BROKER_USER" not in os.environ
 
-    def _account(self, user: str) -> dict[str, Any]:
-        """The account of a service at the broker: ours, or with --broker one that the environment names."""
-        account: dict[str, Any] = {"broker_url": self._broker_url}
+    def _account(self, user: str, region: Region) -> dict[str, Any]:
+        """The account of a service at a broker: ours, or with --broker one that the environment names."""
+        account: dict[str, Any] = {"broker_url": self._broker_url(region)}
         if self._own_accounts:
             account |= {"broker_user": user, "broker_password": self.layout.secret(user)}
         return account
 
-    def _broker_environment(self) -> dict[str, Any]:
+    def _broker_environment(self, region: Region) -> dict[str, Any]:
         return {
             "host": HOST,
-            "ws_port": self._ports["ws"],
-            "mqtt_port": self._ports["mqtt"],
+            "region": region.name,
+            "ws_port": self._ports[f"ws {region.name}"],
+            "mqtt_port": self._ports[f"mqtt {region.name}"],
             "credentials_file": self.layout.credentials,
             "credentials_key_file": self.layout.key("credentials"),
         }
 
-    def _ingest_environment(self, dsn: str) -> dict[str, Any]:
-        registrar = f"registrar-{self.options.region}"
-        environment = self._account(f"ingest-{self.options.region}") | {
+    def _ingest_environment(self, region: Region, dsn: str) -> dict[str, Any]:
+        registrar = f"registrar-{region.name}"
+        environment = self._account(f"ingest-{region.name}", region) | {
             "dsn": dsn,
+            "region": region.name,
+            "address_pool": region.address_pool,
             "credentials_file": self.layout.credentials,
             "service_credentials_file": self.layout.service_credentials,
         }
+        if region.cells:  # else those that the environment may name
+            environment["region_cells"] = " ".join(region.cells)
         if self._own_accounts:
             environment |= {"registrar_user": registrar, "registrar_password": self.layout.secret(registrar)}
         return environment
 
     def _dashboard_environment(self, dsn: str) -> dict[str, Any]:
         self.layout.read_admin_key()
-        return self._account("dashboard") | {
+        first, *others = self._regions
+        return self._account("dashboard", first) | {
             "dsn": dsn,
+            "more_broker_urls": " ".join(self._broker_url(region) for region in others) or None,
             "host": HOST,
             "port": self._ports["http"],
             "session_key_file": self.layout.key("session"),
@@ -236,7 +247,7 @@ class Platform:
     def _simulator(self) -> Program:
         options = self.options
         seed = () if options.seed is None else ("--seed", str(options.seed))
-        arguments = ("--vehicles", str(options.vehicles), "--region", options.region, "--link", options.link)
+        arguments = ("--vehicles", str(options.vehicles), "--link", options.link)
         return self._service("sim", {}, "sim", "run", *arguments, *seed)
 
     def _write_credentials(self) -> None:
@@ -245,16 +256,11 @@ class Platform:
         Ingest writes the whole file as soon as it runs; until then units of the last run are let in.
         """
         key = check_key(self.layout.key("credentials").read_bytes())
-        region = self.options.region
-        accounts = {
-            f"ingest-{region}": ServiceCredential(
-                Role.GATEWAY, mac(key, self.layout.secret(f"ingest-{region}")), region
-            ),
-            f"registrar-{region}": ServiceCredential(
-                Role.GATEWAY, mac(key, self.layout.secret(f"registrar-{region}")), region
-            ),
-            "dashboard": ServiceCredential(Role.DASHBOARD, mac(key, self.layout.secret("dashboard"))),
-        }
+        accounts = {"dashboard": ServiceCredential(Role.DASHBOARD, mac(key, self.layout.secret("dashboard")))}
+        for region in self._regions:
+            for user in (f"ingest-{region.name}", f"registrar-{region.name}"):
+                secret = self.layout.secret(user)
+                accounts[user] = ServiceCredential(Role.GATEWAY, mac(key, secret), region.name)
         services = encode_file(CredentialsFile(services=accounts))
         write_private(self.layout.service_credentials, services)
         units: dict[str, str] = {}
@@ -306,6 +312,21 @@ def _postgres_program(server: EmbeddedPostgres) -> Program:
         stop_timeout_s=30,
         options=server.popen_options(),
     )
+
+
+def _regions(options: UpOptions) -> list[Region]:
+    """The regions; several share the roads.
+
+    Raises:
+        ConfigError: they cannot be, or not with the other options.
+    """
+    if len(options.regions) == 1:
+        return make_regions(options.regions, None)
+    if options.broker_url is not None:
+        raise ConfigError("--regions: each region has a broker of its own, so --broker can name only one's")
+    from vehicle_sim import roads  # noqa: PLC0415 - only where it is used
+
+    return make_regions(options.regions, roads.load(None).bounds)
 
 
 def _roads_file() -> str:
