@@ -249,6 +249,7 @@ class Service:
     def _credentials_changed(self) -> None:
         self.vehicles.forget()
         self.credentials.wake()
+        self.registrar.credentials_changed()
 
     # -- how it runs --------------------------------------------------------------------------------
 

@@ -1,12 +1,17 @@
 """What the registrar has heard and not yet written: claims, signs of life, and which numbers exist.
 
 Bounded while the database is away: the newest claim of each vehicle is always kept, and its epoch's will.
+Each keeps the time when it was heard, so that what waited for the database is dated as if it had not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from fleetcell.contract.presence import Reason
 
 if TYPE_CHECKING:
     from fleetcell.contract.messages import Claim
@@ -14,12 +19,27 @@ if TYPE_CHECKING:
 MANY: Final = 16  # claims of one vehicle kept apart, so that each makes its own entry in the history
 
 
+class Said(NamedTuple):
+    """A claim, and when it was heard (monotonic seconds)."""
+
+    claim: Claim
+    at: float
+
+
+class Sign(NamedTuple):
+    """A sign of life of a session: no claim. When it was heard (monotonic seconds), and what it was."""
+
+    epoch: int
+    at: float
+    by: Reason = Reason.TELEMETRY
+
+
 @dataclass(slots=True)
 class Heard:
     """What was heard of vehicles, by name; `claimed` is the last number that exists by (vehicle, boot)."""
 
-    claims: dict[str, list[Claim]] = field(default_factory=dict)
-    signs: dict[str, tuple[int, float]] = field(default_factory=dict)  # epoch, when (monotonic)
+    claims: dict[str, list[Said]] = field(default_factory=dict)
+    signs: dict[str, Sign] = field(default_factory=dict)
     claimed: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
@@ -29,18 +49,18 @@ class Heard:
         """The vehicles."""
         return self.claims.keys() | self.signs.keys()
 
-    def add(self, vehicle: str, claim: Claim) -> None:
+    def add(self, vehicle: str, claim: Claim, at: float) -> None:
         """Keep a claim; beyond MANY of one vehicle only those that the fold cannot do without."""
         claims = self.claims.setdefault(vehicle, [])
-        claims.append(claim)
+        claims.append(Said(claim, at))
         if len(claims) > MANY:
             claims[:] = essential(claims)
         for boot, last in _numbers(claim):
             self.claimed[vehicle, boot] = max(last, self.claimed.get((vehicle, boot), 0))
 
-    def sign(self, vehicle: str, epoch: int, at: float) -> None:
-        """Keep a sign of life of a session; a later one replaces it."""
-        self.signs[vehicle] = epoch, at
+    def sign(self, vehicle: str, sign: Sign) -> None:
+        """Keep a sign of life; a later one replaces it."""
+        self.signs[vehicle] = sign
 
     def take(self, limit: int) -> Heard:
         """Remove and give what was heard of up to so many vehicles, the longest waiting first."""
@@ -70,13 +90,22 @@ class Heard:
             self.claimed[key] = max(last, self.claimed.get(key, 0))
 
 
-def essential(claims: list[Claim]) -> list[Claim]:
-    """The claims that decide the state: of the newest epoch the last claim, and its will."""
-    epoch = max(claim.epoch for claim in claims)
-    newest = [claim for claim in claims if claim.epoch == epoch]
-    spoken = [claim for claim in newest if not claim.is_will]
-    wills = [claim for claim in newest if claim.is_will][:1]
-    return [*([max(spoken, key=lambda claim: claim.n or 0)] if spoken else []), *wills]
+def essential(claims: list[Said]) -> list[Said]:
+    """The claims that decide the state: of the newest epoch the last claim, and its will.
+
+    The last claim takes over the interval that an earlier one of its epoch told.
+    """
+    epoch = max(said.claim.epoch for said in claims)
+    newest = [said for said in claims if said.claim.epoch == epoch]
+    spoken = sorted((said for said in newest if not said.claim.is_will), key=lambda said: said.claim.n or 0)
+    wills = [said for said in newest if said.claim.is_will][:1]
+    if not spoken:
+        return wills
+    last = spoken[-1]
+    told = [said.claim.update_interval for said in spoken if said.claim.update_interval is not None]
+    if told and last.claim.update_interval is None:
+        last = last._replace(claim=msgspec.structs.replace(last.claim, update_interval=told[-1]))
+    return [last, *wills]
 
 
 def _numbers(claim: Claim) -> list[tuple[str, int]]:

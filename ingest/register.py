@@ -10,7 +10,17 @@ from uuid import UUID
 import msgspec
 
 from fleetcell.contract.messages import PresenceState, encode
-from fleetcell.contract.presence import Change, Reason, Registration, Timers, blind, evidence, expire, fold
+from fleetcell.contract.presence import (
+    Change,
+    Reason,
+    Registration,
+    Timers,
+    blind,
+    evidence,
+    expire,
+    fold,
+    revoke,
+)
 from ingest.database import statement
 
 if TYPE_CHECKING:
@@ -18,7 +28,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from ingest.claims import Heard
+    from ingest.claims import Heard, Sign
     from ingest.database import Connection
 
 PART: Final = 1000  # registrations in one transaction
@@ -72,6 +82,9 @@ def from_row(row: asyncpg.Record) -> Registration:
         update_interval_s=row["update_interval_s"],
         keep_alive_s=row["keep_alive_s"],
         sleep_s=row["sleep_s"],
+        flaps=row["flaps"],
+        flaps_since=row["flaps_since"],
+        flapped_at=row["flapped_at"],
         cursor=row["cursor"],
     )
 
@@ -105,11 +118,11 @@ class Register:
         address: Callable[[str], str | None],
         blind_window: bool,
     ) -> Outcome:
-        """Fold claims and signs of life, all in one transaction.
+        """Fold claims and signs of life, all in one transaction, each dated by when it was heard.
 
         Args:
             connection: outside of a transaction.
-            heard: of vehicles in `ids` only are taken.
+            heard: of vehicles in `ids` only are taken, and not of those that were revoked meanwhile.
             ids: vehicle ids by name.
             age_s: seconds since a monotonic time.
             address: where a vehicle connects from, as the broker sees it.
@@ -124,14 +137,14 @@ class Register:
             events: list[tuple[Held, Registration, Change]] = []
             for held in rows:
                 registration = held.registration
-                for claim in heard.claims.get(held.vehicle, ()):
+                for claim, heard_at in heard.claims.get(held.vehicle, ()):
                     unsettled = (
                         registration.state is PresenceState.UNKNOWN and registration.reason == Reason.GATEWAY
                     )
                     folded, change = fold(
                         registration,
                         claim,
-                        now,
+                        now - timedelta(seconds=age_s(heard_at)),
                         self.timers,
                         region=self.region,
                         seen_address=address(held.vehicle),
@@ -144,7 +157,7 @@ class Register:
                         events.append((replace_registration(held, folded), registration, change))
                     registration = folded
                 if (sign := heard.signs.get(held.vehicle)) is not None:
-                    lived, change = self._sign(registration, sign[0], now - timedelta(seconds=age_s(sign[1])))
+                    lived, change = self._sign(registration, sign, now - timedelta(seconds=age_s(sign.at)))
                     if change is not None:
                         events.append((replace_registration(held, lived), registration, change))
                     registration = lived
@@ -155,20 +168,24 @@ class Register:
         return outcome
 
     async def sweep(
-        self, connection: Connection, last_sign: Callable[[str], tuple[int, float] | None]
+        self,
+        connection: Connection,
+        last_sign: Callable[[str], Sign | None],
+        *,
+        age_s: Callable[[float], float],
     ) -> Outcome:
         """Let deadlines that have passed take effect, up to PART of them.
 
         Args:
             connection: outside of a transaction.
-            last_sign: the epoch of a vehicle's last sign of life and its age in seconds. One that came too
-                soon after another was not written; it counts now.
+            last_sign: of a vehicle. One that came too soon after another was not written; it counts now.
+            age_s: seconds since a monotonic time.
         """
 
         def step(held: Held, now: datetime) -> tuple[Registration, Change | None]:
             registration = held.registration
             if (sign := last_sign(held.vehicle)) is not None:
-                lived, change = self._sign(registration, sign[0], now - timedelta(seconds=sign[1]))
+                lived, change = self._sign(registration, sign, now - timedelta(seconds=age_s(sign.at)))
                 if lived.deadline is not None and lived.deadline > now:
                     return lived, change
             return expire(registration, now, self.timers)
@@ -178,16 +195,23 @@ class Register:
             rows = await connection.fetch(statement("due_registrations"), self.region, now, PART)
             return await self._each(connection, rows, step)
 
-    async def deaf(self, connection: Connection, after: int) -> Outcome:
-        """The gateway hears nothing now: nobody of this part is known to be online or suspect."""
+    async def deaf(self, connection: Connection, after: int, *, for_s: float = 0) -> Outcome:
+        """The gateway hears nothing, for so many seconds by now: nobody is known to be online or suspect.
+
+        A part of the vehicles: those after the id `after`.
+        """
 
         def step(held: Held, now: datetime) -> tuple[Registration, Change | None]:
-            return blind(held.registration, now, self.timers)
+            since = now - timedelta(seconds=for_s)
+            return blind(held.registration, now, self.timers, since=since)
 
         return await self._part(connection, _DEAF, after, step)
 
-    async def returned(self, connection: Connection, after: int) -> Outcome:
-        """The gateway hears again: whom it lost sight of has time to speak up, and is to be paged."""
+    async def returned(self, connection: Connection, after: int, *, for_s: float = 0) -> Outcome:
+        """The gateway hears again: whom it lost sight of has time to speak up, and is to be paged.
+
+        A part of the vehicles, as in `deaf`; `for_s` is how long it did not hear.
+        """
 
         def step(held: Held, now: datetime) -> tuple[Registration, Change | None]:
             registration = held.registration
@@ -196,7 +220,7 @@ class Register:
                     seconds=self.timers.grace_s
                 )
                 return replace(registration, deadline=now + wait), None
-            return blind(registration, now, self.timers)
+            return blind(registration, now, self.timers, since=now - timedelta(seconds=for_s))
 
         outcome = await self._part(connection, (*_DEAF, PresenceState.UNKNOWN), after, step)
         outcome.page = [
@@ -206,16 +230,26 @@ class Register:
         ]
         return outcome
 
+    async def revoked(self, connection: Connection) -> Outcome:
+        """Put whose credential an operator has ended offline, up to PART of them."""
+
+        def step(held: Held, now: datetime) -> tuple[Registration, Change | None]:
+            return revoke(held.registration, now)
+
+        async with connection.transaction():
+            rows = await connection.fetch(statement("lock_revoked"), self.region, Reason.REVOKED.value, PART)
+            return await self._each(connection, rows, step)
+
     async def next_deadline_s(self, connection: Connection) -> float | None:
         """Seconds until the region's next deadline; None where there is none."""
         deadline: datetime | None = await connection.fetchval(statement("next_deadline"), self.region)
         return None if deadline is None else (deadline - await self._now(connection)).total_seconds()
 
     def _sign(
-        self, registration: Registration, epoch: int, heard_at: datetime
+        self, registration: Registration, sign: Sign, heard_at: datetime
     ) -> tuple[Registration, Change | None]:
         """A sign of life never takes back what a later claim has promised."""
-        lived, change = evidence(registration, epoch, heard_at, self.timers)
+        lived, change = evidence(registration, sign.epoch, heard_at, self.timers, by=sign.by)
         held, new = registration.deadline, lived.deadline
         if change is None and held is not None and new is not None and new <= held:
             return registration, None
@@ -317,6 +351,9 @@ def _columns(held: Held) -> dict[str, Any]:
         "update_interval_s": r.update_interval_s,
         "keep_alive_s": r.keep_alive_s,
         "sleep_s": r.sleep_s,
+        "flaps": r.flaps,
+        "flaps_since": r.flaps_since,
+        "flapped_at": r.flapped_at,
         "lost": r.lost,
         "ended": r.ended,
     }

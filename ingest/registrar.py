@@ -17,9 +17,11 @@ import structlog
 
 from fleetcell.contract.errors import PayloadError, TopicError
 from fleetcell.contract.messages import Claim, Page, PresenceState, decode, encode
+from fleetcell.contract.presence import Reason
 from fleetcell.contract.topics import Channel, VehicleTopic, parse, vehicle_topic
 from fleetcell.mqtt import Backoff
-from ingest.claims import Heard
+from ingest.claims import Heard, Sign
+from ingest.database import statement
 from ingest.failures import FAILURES, reason
 from ingest.register import Outcome, Register
 
@@ -41,7 +43,8 @@ STAND_BY_S: Final = 0.5  # how often a second registrar asks whether the first i
 DEAF_S: Final = 2.0  # how long the link may be gone before the vehicles are `unknown (gateway)`
 UNSETTLED_S: Final = 0.5  # least time between two signs of life of a vehicle that is not online
 MOST_SIGN_S: Final = 15.0  # most time between two signs of life that move a deadline
-PAGES_PER_S: Final = 200.0  # answers spread out when many are paged
+PAGES_PER_S: Final = 200.0  # answers spread out when many are paged, over half an update interval at most
+REVOKED_EVERY_S: Final = 3.0  # where a notification was lost: a revoked vehicle is offline within 5 s
 # The embedded broker keeps a retained message here for each client that is connected: {"address": ...}.
 SESSION_PREFIX: Final = "$SYS/fleetcell/session/"
 SESSION_FILTER: Final = SESSION_PREFIX + "+"
@@ -107,7 +110,7 @@ class Registrar:
         self._duties = duties
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
         self._heard = Heard()
-        self._signs: dict[str, tuple[int, float]] = {}  # epoch and time of each vehicle's last sign of life
+        self._signs: dict[str, Sign] = {}  # each vehicle's last sign of life
         self._asked: dict[str, float] = {}  # when a sign of life last went to the register
         self._online: dict[str, int] = {}  # epoch of the vehicles known to be online
         self._addresses: dict[str, str] = {}  # as the broker sees them
@@ -120,6 +123,7 @@ class Registrar:
         self._hearing = asyncio.Event()
         self._blind_until = 0.0
         self._sweep_at = 0.0
+        self._revoked_at = 0.0  # when to look for them next
         self.leading = False
         self.in_office = False  # as `leading`, but also while the database is away and at the stop
 
@@ -142,9 +146,10 @@ class Registrar:
             return
         if len(self._heard.claims) >= CLAIM_LIMIT and topic.vehicle not in self._heard.claims:
             self._metrics.dropped.inc()
+            self._not_heard()
             return
         self._metrics.claims.inc()
-        self._heard.add(topic.vehicle, claim)
+        self._heard.add(topic.vehicle, claim, self._clock())
         self._wake.set()
 
     def _session(self, client: str, payload: bytes) -> None:
@@ -161,15 +166,18 @@ class Registrar:
         """Where a client connects from, as the broker says; None where it is gone, or the broker does not."""
         return self._addresses.get(client)
 
-    def sign_of_life(self, vehicle: str, epoch: int) -> None:
-        """Telemetry came: it moves a deadline every few seconds, at once where the vehicle is not online."""
+    def sign_of_life(self, vehicle: str, epoch: int, by: Reason = Reason.TELEMETRY) -> None:
+        """Telemetry or a response came in a session.
+
+        It moves a deadline every few seconds, at once where the vehicle is not online.
+        """
         now = self._clock()
-        self._signs[vehicle] = epoch, now
+        self._signs[vehicle] = sign = Sign(epoch, now, by)
         every = min(MOST_SIGN_S, self._timers.update_interval_s / 4)
         gap = every if self._online.get(vehicle) == epoch else UNSETTLED_S
         if now - self._asked.get(vehicle, -1e9) >= gap:
             self._asked[vehicle] = now
-            self._heard.sign(vehicle, epoch, now)
+            self._heard.sign(vehicle, sign)
             self._wake.set()
 
     @property
@@ -185,9 +193,19 @@ class Registrar:
 
     def disconnected(self, _reason: str) -> None:
         """The link is gone."""
-        self._deaf_since = self._clock()
+        self._not_heard()
         self._hearing.clear()
         self._wake.set()
+
+    def credentials_changed(self) -> None:
+        """A credential was made or ended."""
+        self._revoked_at = 0.0
+        self._wake.set()
+
+    def _not_heard(self) -> None:
+        """From now on claims may be missing."""
+        if self._deaf_since is None:
+            self._deaf_since = self._clock()
 
     @property
     def dropped(self) -> int:
@@ -227,6 +245,9 @@ class Registrar:
                 await asyncio.sleep(STAND_BY_S)
             log.info("registrar", region=self._region)
             self.leading = True
+            if self._bridge is None:
+                age: float | None = await connection.fetchval(statement("heartbeat_age"), self._region)
+                self._deaf_since = self._clock() - max(age or 0.0, 0.0)  # nobody has heard since
             bridge = self._listen()
             await self._lead(connection, bridge)
         finally:
@@ -240,7 +261,10 @@ class Registrar:
             asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database is away.
         """
         assert self._link is not None
-        tasks = [asyncio.create_task(self._serve(connection)), asyncio.create_task(self._publisher.run(bridge))]
+        tasks = [
+            asyncio.create_task(self._serve(connection)),
+            asyncio.create_task(self._publisher.run(bridge)),
+        ]
         tasks += [asyncio.create_task(duty.run(bridge)) for duty in self._duties]
         try:
             done, _ = await asyncio.wait((*tasks, self._link), return_when=asyncio.FIRST_COMPLETED)
@@ -284,12 +308,16 @@ class Registrar:
     async def turn(self, connection: Connection) -> float:
         """Do all that is due; seconds until something is due again, if nothing is heard before."""
         if self._returned:
-            self._returned = False
             await self._settle_return(connection)
         while self._heard:
             await self._take(connection)
+        if self._clock() >= self._revoked_at:
+            await self._revoke(connection)
         if self._bridge is None or not self._bridge.connected or self._returned:
             await self._note_deafness(connection)
+            return TICK_S / 4
+        if self._deaf_since is not None:  # connected, but not told of it yet; or claims were dropped
+            self._returned = not self._heard and self._hearing.is_set()
             return TICK_S / 4
         if self._clock() >= self._sweep_at:
             self._sweep_at = self._clock() + await self._sweep(connection)
@@ -310,7 +338,7 @@ class Registrar:
                 connection,
                 taken,
                 ids,
-                age_s=lambda at: self._clock() - at,
+                age_s=self._age_s,
                 address=self._addresses.get,
                 blind_window=self._clock() < self._blind_until,
             )
@@ -324,16 +352,24 @@ class Registrar:
     async def _sweep(self, connection: Connection) -> float:
         """Let deadlines take effect; seconds until the next look."""
         while True:
-            outcome = await self._register.sweep(connection, self._last_sign)
+            outcome = await self._register.sweep(connection, self._signs.get, age_s=self._age_s)
             self._done(outcome)
             if not outcome.more:
                 break
         left = await self._register.next_deadline_s(connection)
         return TICK_S if left is None else min(TICK_S, max(left, 0.01))
 
-    def _last_sign(self, vehicle: str) -> tuple[int, float] | None:
-        sign = self._signs.get(vehicle)
-        return None if sign is None else (sign[0], self._clock() - sign[1])
+    def _age_s(self, at: float) -> float:
+        return self._clock() - at
+
+    async def _revoke(self, connection: Connection) -> None:
+        """Whose credential was ended is offline."""
+        self._revoked_at = self._clock() + REVOKED_EVERY_S
+        while True:
+            outcome = await self._register.revoked(connection)
+            self._done(outcome)
+            if not outcome.more:
+                break
 
     async def _note_deafness(self, connection: Connection) -> None:
         if self._marked_deaf or self._deaf_since is None or self._clock() - self._deaf_since < DEAF_S:
@@ -341,8 +377,9 @@ class Registrar:
         log.warning("the broker is away: vehicles are unknown (gateway)", region=self._region)
         after = 0
         while True:
-            outcome = await self._register.deaf(connection, after)
-            self._done(outcome, page=False)
+            outcome = await self._register.deaf(connection, after, for_s=self._age_s(self._deaf_since))
+            outcome.page.clear()  # nobody would hear the page
+            self._done(outcome)
             if not outcome.more:
                 break
             after = outcome.last_id
@@ -350,20 +387,33 @@ class Registrar:
 
     async def _settle_return(self, connection: Connection) -> None:
         """Nobody is known to be online after a time of deafness: page all, with jitter."""
-        self._deaf_since, self._marked_deaf = None, False
+        since = self._clock() if self._deaf_since is None else self._deaf_since
+        self._returned, self._deaf_since = False, None  # the link may be lost again meanwhile
+        try:
+            page = await self._blind(connection, since)
+        except BaseException:
+            self._returned, self._deaf_since = True, since
+            raise
+        self._marked_deaf = False
         self._blind_until = self._clock() + self._timers.update_interval_s
-        after, paged = 0, 0
+        self._page_all(page)
+        if self._deaf_since is None:
+            self._hearing.set()
+        log.info("hearing", region=self._region, paged=len(page))
+
+    async def _blind(self, connection: Connection, since: float) -> list[str]:
+        """Everybody was out of hearing since then; whom to page."""
+        after, page = 0, list[str]()
         while True:
-            outcome = await self._register.returned(connection, after)
-            paged += len(outcome.page)
+            outcome = await self._register.returned(connection, after, for_s=self._age_s(since))
+            page += outcome.page
+            outcome.page = []
             self._done(outcome)
             if not outcome.more:
-                break
+                return page
             after = outcome.last_id
-        self._hearing.set()
-        log.info("hearing", region=self._region, paged=paged)
 
-    def _done(self, outcome: Outcome, *, page: bool = True) -> None:
+    def _done(self, outcome: Outcome) -> None:
         """After COMMIT: remember, publish, page."""
         for vehicle, registration in outcome.now.items():
             if registration.state is PresenceState.ONLINE:
@@ -377,11 +427,14 @@ class Registrar:
             self._publisher.mark(outcome.answer)
         elif outcome.changes:
             self._publisher.wake()
-        if page and outcome.page:
-            spread = len(outcome.page) / PAGES_PER_S
-            loop = asyncio.get_running_loop()
-            for vehicle in outcome.page:
-                loop.call_later(self._rng.uniform(0, spread), self._page, vehicle)
+        self._page_all(outcome.page)
+
+    def _page_all(self, vehicles: list[str]) -> None:
+        """Page them, spread out so that their answers do not come all at once."""
+        spread = min(len(vehicles) / PAGES_PER_S, self._timers.update_interval_s / 2)
+        loop = asyncio.get_running_loop()
+        for vehicle in vehicles:
+            loop.call_later(self._rng.uniform(0, spread), self._page, vehicle)
 
     def _page(self, vehicle: str) -> None:
         """Ask for an update, unless it has spoken meanwhile."""

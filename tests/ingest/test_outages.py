@@ -103,7 +103,7 @@ async def test_a_crash_between_commit_and_publish_loses_no_state(
     await platform.kill_service()
     ids = await provision(connection, "car")
     heard = Heard()
-    heard.add("car", Claim(ClaimKind.SLEEP, 1, first.since, n=2, sleep_s=3600))
+    heard.add("car", Claim(ClaimKind.SLEEP, 1, first.since, n=2, sleep_s=3600), 0)
     timers = platform.settings().timers()
     await Register(REGION, timers).take(
         connection, heard, ids, age_s=lambda _: 0, address=lambda _: None, blind_window=False

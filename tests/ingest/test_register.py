@@ -11,7 +11,7 @@ import pytest
 from fleetcell.contract.messages import Claim, ClaimKind
 from fleetcell.contract.presence import Timers
 from ingest import register
-from ingest.claims import Heard
+from ingest.claims import Heard, Sign
 from ingest.register import Outcome, Register
 from tests.ingest.units import REGION, new_boot, provision
 
@@ -29,6 +29,11 @@ def will(epoch: int = 1) -> Claim:
     return claim(ClaimKind.DETACH, epoch=epoch, n=None, reason="lost")
 
 
+def age_s(age: float) -> float:
+    """Times of these tests are ages."""
+    return age
+
+
 async def take(
     connection: Connection,
     ids: dict[str, int],
@@ -37,15 +42,15 @@ async def take(
     signs: dict[str, tuple[int, float]] | None = None,
     blind_window: bool = False,
 ) -> Outcome:
-    heard = Heard(signs=signs or {})
+    heard = Heard(signs={name: Sign(*sign) for name, sign in (signs or {}).items()})
     for name, said in claims.items():
         for one in said:
-            heard.add(name, one)
+            heard.add(name, one, 0)
     return await Register(REGION, TIMERS).take(
         connection,
         heard,
         ids,
-        age_s=lambda age: age,
+        age_s=age_s,
         address={"car": "192.0.2.1"}.get,
         blind_window=blind_window,
     )
@@ -122,7 +127,7 @@ async def test_the_sweep_goes_through_all_that_is_due(
     )
     one = Register(REGION, TIMERS)
     parts = []
-    while (outcome := await one.sweep(connection, lambda _: None)).now:
+    while (outcome := await one.sweep(connection, lambda _: None, age_s=age_s)).now:
         parts.append((outcome.changes, len(outcome.page), outcome.more))
     assert parts == [(10, 10, True), (10, 10, True), (4, 4, False)]
     assert await states(connection) == {"suspect (overdue)": 24, "online (attach)": 1}
@@ -135,8 +140,8 @@ async def test_a_sign_that_was_not_written_counts_when_the_deadline_comes(connec
     ids = await provision(connection, "car", "bus")
     await take(connection, ids, {"car": [claim()], "bus": [claim()]})
     await connection.execute("UPDATE fleet.registration SET deadline = now()")
-    signs = {"car": (1, 20.0), "bus": (1, 76.0)}
-    await Register(REGION, TIMERS).sweep(connection, signs.get)
+    signs = {"car": Sign(1, 20.0), "bus": Sign(1, 76.0)}
+    await Register(REGION, TIMERS).sweep(connection, signs.get, age_s=age_s)
     assert await states(connection) == {"online (attach)": 1, "suspect (overdue)": 1}
     left = await connection.fetchval(
         "SELECT extract(epoch FROM deadline - now()) FROM fleet.registration WHERE state = 'online'"
@@ -171,7 +176,7 @@ async def test_deafness_and_return(connection: Connection, monkeypatch: pytest.M
         paged += outcome.page
     assert sorted(paged) == ["a", "b", "c"]
     assert await states(connection) == unknown
-    assert not (await one.sweep(connection, lambda _: None)).now, "they have time to speak up"
+    assert not (await one.sweep(connection, lambda _: None, age_s=age_s)).now, "they have time to speak up"
     said = await take(
         connection, ids, {"a": [will()], "b": [claim(ClaimKind.UPDATE, n=2), will()]}, blind_window=True
     )
