@@ -266,9 +266,6 @@ class IngestSettings(BrokerClientSettings):
     command_retry_s: Annotated[float, Field(ge=0.1, le=3600)] = Field(
         5, description="Until an unanswered command is sent again, seconds; doubles each time"
     )
-    command_retry_s: Annotated[float, Field(ge=0.1, le=3600)] = Field(
-        5, description="Until an unanswered command is sent again, seconds; doubles each time"
-    )
     hysteresis_s: Annotated[float, Field(ge=0)] = Field(
         60, description="A link that flaps is settled when it has held this long, seconds; 0: no link flaps"
     )
