@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from fleetcell.contract.errors import TopicError
+from fleetcell.contract.presence import Reason
 from fleetcell.contract.topics import (
     Channel,
     VehicleTopic,
@@ -236,7 +237,7 @@ class Service:
                 self.signs.put(vehicle, epoch)
 
     def _heard_response(self, vehicle: str, epoch: int) -> None:
-        self.registrar.sign_of_life(vehicle, epoch)
+        self.registrar.sign_of_life(vehicle, epoch, Reason.RESPONSE)
 
     def _heard_elsewhere(self, vehicle: str, epoch: int) -> None:
         if self.registrar.in_office:
