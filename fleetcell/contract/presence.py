@@ -144,8 +144,8 @@ def _fold_will(
     elif held.ended or held.state is PresenceState.ASLEEP:
         return taken, None  # it had said goodbye, or that it would sleep: the link's end is no news
     taken = replace(taken, evidence=_evidence(claim, now))
-    if blind:
-        deadline = _next_update(taken, now, timers)
+    if blind:  # it was asked to speak up within its interval; the will does not give it more time
+        deadline = _next_update(taken, now, timers) if held.deadline is None else held.deadline
         return _enter(held, taken, PresenceState.UNKNOWN, Reason.GATEWAY, now, deadline)
     if held.state is PresenceState.OFFLINE and not fresh:
         return replace(taken, evidence=held.evidence), None  # offline already: a late will adds nothing
@@ -188,8 +188,7 @@ def expire(registration: Registration, now: datetime, timers: Timers) -> Outcome
         case PresenceState.ONLINE:
             return _enter(held, taken, PresenceState.SUSPECT, Reason.OVERDUE, at, detach, page=True)
         case PresenceState.UNKNOWN if held.reason == Reason.GATEWAY:
-            if held.lost:  # its will was heard while the gateway was blind, and nothing since
-                return _enter(held, taken, PresenceState.OFFLINE, Reason.LOST, at, None)
+            # Also where its will was heard: a dying gateway emits everybody's, so it proves nothing.
             return _enter(held, taken, PresenceState.SUSPECT, Reason.OVERDUE, at, detach, page=True)
         case PresenceState.ASLEEP:
             return _enter(held, taken, PresenceState.SUSPECT, Reason.OVERSLEPT, at, detach, page=True)
@@ -221,7 +220,7 @@ def blind(
 def revoke(registration: Registration, now: datetime) -> Outcome:
     """Take that an operator ended the credential: offline, and nothing of this session counts any more."""
     held = registration
-    if held.reason == Reason.REVOKED:
+    if held.reason in (Reason.REVOKED, Reason.NEW):
         return held, None
     taken = replace(held, ended=True, evidence={"by": Reason.REVOKED.value, "heard": _text(now)})
     return _enter(held, taken, PresenceState.OFFLINE, Reason.REVOKED, now, None)
