@@ -1,0 +1,182 @@
+"""Which gateway a unit should be at."""
+
+from __future__ import annotations
+
+import random
+
+import h3
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetcell.contract.messages import RegionEntry
+from vehicle_sim.roaming import Roaming, RoamingPolicy
+
+POLICY = RoamingPolicy(silent_s=8, try_s=10, retry_first_s=15, retry_cap_s=300)
+WEST, MIDDLE, EAST = (60.17, 24.60), (60.17, 24.90), (60.17, 25.20)
+NOWHERE = (10.0, 10.0)
+
+
+def entry(*places: tuple[float, float], storing: bool | None = True) -> RegionEntry:
+    return RegionEntry("ws://x/mqtt", [h3.latlng_to_cell(*place, 5) for place in places], storing=storing)
+
+
+ENTRIES = {"west": entry(WEST), "middle": entry(MIDDLE), "east": entry(EAST)}
+
+
+def roaming(served: str = "west", *, connected: bool = True) -> Roaming:
+    made = Roaming(served, ENTRIES, POLICY, random.Random(1), now=0.0)
+    if connected:
+        made.connected()
+    return made
+
+
+def test_the_first_gateway_is_that_of_the_position() -> None:
+    unit = roaming(connected=False)
+    assert unit.start() == "west", "no position yet"
+    unit.moved(*EAST)
+    assert unit.start() == "east"
+    unit.moved(*NOWHERE)
+    assert unit.start() == "east", "no region there: it stays"
+
+
+def test_a_unit_that_crosses_a_border_is_handed_over_and_stays() -> None:
+    unit = roaming()
+    unit.moved(*WEST)
+    assert unit.target(1) is None
+    unit.moved(*MIDDLE)
+    assert unit.target(2) == "middle"
+    unit.arrived("middle")
+    assert unit.target(3) is None
+    assert unit.due(3) == float("inf")
+
+
+def test_a_gateway_that_does_not_take_it_in_is_tried_again_later_and_later() -> None:
+    unit = roaming()
+    unit.moved(*MIDDLE)
+    now, pauses = 0.0, []
+    for _ in range(8):
+        assert unit.target(now) == "middle"
+        unit.failed("middle", now)
+        assert unit.target(now) is None
+        pauses.append(unit.due(now) - now)
+        now = unit.due(now)
+    assert 15 * 0.75 <= pauses[0] <= 15 * 1.25
+    assert pauses[2] > pauses[0]
+    assert max(pauses) <= 300 * 1.25
+    unit.arrived("middle")
+    assert unit.due(now) == float("inf")
+
+
+def test_without_the_own_gateway_the_neighbours_are_tried_the_nearest_first_and_it_comes_back() -> None:
+    unit = roaming()
+    unit.moved(*WEST)
+    unit.lost(100)
+    assert unit.target(107) is None, "a short break is no reason to leave"
+    assert unit.due(107) == 108
+    assert unit.target(108) == "middle"
+    unit.failed("middle", 118)
+    assert unit.target(118) == "east"
+    unit.failed("east", 128)
+    assert unit.target(128) is None
+    now = unit.due(128)
+    assert unit.target(now) == "middle"
+    unit.arrived("middle")
+    assert unit.target(now) == "west", "the position still says so: it goes back as soon as that answers"
+    unit.failed("west", now)
+    assert unit.target(now) is None
+    assert unit.target(now + 20) == "west"
+
+
+def test_a_gateway_that_does_not_store_is_no_place_to_go_but_none_to_leave_either() -> None:
+    unit = roaming()
+    unit.moved(*MIDDLE)
+    unit.directory(ENTRIES | {"middle": entry(MIDDLE, storing=False)})
+    assert unit.target(1) is None
+    unit.directory(ENTRIES | {"west": entry(WEST, storing=False)})
+    unit.moved(*WEST)
+    assert unit.target(2) is None, "its session is alive"
+    unit.directory(ENTRIES | {"middle": entry(MIDDLE, storing=False)})
+    unit.lost(2)
+    assert unit.target(10) == "east", "farther, but it can register"
+    unit.failed("east", 11)
+    assert unit.target(12) == "middle"
+
+
+def test_without_a_position_or_a_directory_it_stays_as_long_as_it_is_served() -> None:
+    unit = roaming()
+    assert unit.target(1) is None
+    unit.directory({})
+    unit.moved(*MIDDLE)
+    assert unit.target(2) is None
+    unit.lost(2)
+    assert unit.target(60) is None
+    unit.directory(ENTRIES)
+    assert unit.target(61) == "middle"
+
+
+def test_a_region_that_left_the_directory_is_left_for_one_that_is_there() -> None:
+    unit = roaming()
+    unit.moved(*WEST)
+    unit.directory({"east": ENTRIES["east"], "middle": entry(MIDDLE, WEST)})
+    assert unit.target(1) == "middle"
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("moved"), st.sampled_from([WEST, MIDDLE, EAST, NOWHERE])),
+        st.tuples(st.sampled_from(["lost", "connected", "try"]), st.none()),
+        st.tuples(st.just("later"), st.floats(0, 400)),
+        st.tuples(st.just("directory"), st.sets(st.sampled_from(sorted(ENTRIES)))),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS, st.sets(st.sampled_from(sorted(ENTRIES))), st.integers(0, 2**32))
+@pytest.mark.parametrize("settles_at", [WEST, MIDDLE, EAST])
+def test_it_never_goes_where_it_is_nor_where_it_just_failed_and_settles_at_home(
+    settles_at: tuple[float, float],
+    steps: list[tuple[str, object]],
+    dead: set[str],
+    seed: int,
+) -> None:
+    unit, now = Roaming("west", ENTRIES, POLICY, random.Random(seed), 0.0), 0.0
+    failed_at: dict[str, float] = {}
+
+    def attempt(dead: set[str]) -> None:
+        target = unit.target(now)
+        if target is None:
+            return
+        assert target != unit.served
+        assert target in unit.entries
+        assert now - failed_at.get(target, -1e9) >= 15 * 0.75
+        if target in dead:
+            failed_at[target] = now
+            unit.failed(target, now)
+        else:
+            failed_at.pop(target, None)
+            unit.arrived(target)
+
+    for what, value in steps:
+        match what, value:
+            case "moved", (float() as lat, float() as lon):
+                unit.moved(lat, lon)
+            case "lost", _:
+                unit.lost(now)
+            case "connected", _:
+                unit.connected()
+            case "try", _:
+                attempt(dead)
+            case "later", float() as seconds:
+                now += seconds
+            case "directory", set() as names:
+                unit.directory({name: ENTRIES[name] for name in ENTRIES if name in names})
+    unit.directory(ENTRIES)
+    unit.connected()
+    unit.moved(*settles_at)
+    for _ in range(3):
+        now += 300 * 1.25
+        attempt(set())
+    assert ENTRIES[unit.served] == entry(settles_at)
+    assert unit.target(now) is None
