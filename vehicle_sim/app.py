@@ -14,7 +14,7 @@ from vehicle_sim.fleet import Fleet
 from vehicle_sim.links import check_profile
 from vehicle_sim.provisioning import Accounts, Platform, find_platform
 from vehicle_sim.replay import ReplayOptions, replay
-from vehicle_sim.run import RunOptions, run, vehicle_names
+from vehicle_sim.run import RunOptions, run, sleepers, vehicle_names
 from vehicle_sim.session import LinkOptions
 from vehicle_sim.tasks import unless
 from vehicle_sim.unit import PresencePolicy
@@ -36,18 +36,22 @@ async def run_simulation(options: RunOptions) -> Score:
         FleetcellError: no platform, a refused flag, a broken road network; the message says what to do.
     """
     from vehicle_sim import roads  # noqa: PLC0415 - the road network is not needed for a replay
-    from vehicle_sim.mobility import Drive  # noqa: PLC0415 - likewise
+    from vehicle_sim.mobility import ALWAYS_OUT, ERRANDS, Drive  # noqa: PLC0415 - likewise
 
     options.check()
     platform = _platform(options)
     stopped = stop_event()
     seed = options.seed if options.seed is not None else secrets.randbits(_SEED_BITS)
     network = await asyncio.to_thread(roads.load, options.roads)
-    fleet = _fleet(options, platform, PresencePolicy(), DeliveryPolicy(), seed)
+    fleet = _fleet(options, platform, PresencePolicy(), DeliveryPolicy(), seed, options.rate_hz)
     try:
         fleet.claim_free(vehicle_names(), options.vehicles)
         await unless(stopped, fleet.provision())
-        drives = {vehicle: Drive(network, f"{seed}:{vehicle}") for vehicle in fleet.units}
+        parking = sleepers(fleet.units, options.sleepers)
+        drives = {
+            vehicle: Drive(network, f"{seed}:{vehicle}", habit=ERRANDS if vehicle in parking else ALWAYS_OUT)
+            for vehicle in fleet.units
+        }
         return await run(fleet, drives, options, stopped, seed)
     finally:
         fleet.release()
@@ -96,6 +100,7 @@ def _fleet(
     presence: PresencePolicy,
     delivery: DeliveryPolicy,
     seed: int,
+    rate_hz: float | None = None,
 ) -> Fleet:
     directory = options.data_dir.expanduser().absolute() / "sim"
     link = LinkOptions(
@@ -105,4 +110,4 @@ def _fleet(
         presence=presence,
         delivery=delivery,
     )
-    return Fleet(directory / "units", Accounts(directory / "units.json", platform), link, seed)
+    return Fleet(directory / "units", Accounts(directory / "units.json", platform), link, seed, rate_hz)

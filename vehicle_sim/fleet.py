@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_FILES_PER_UNIT: Final = 4  # epoch, current boot, a connection, one to spare
+_FILES_PER_UNIT: Final = 5  # epoch, current boot, commands, a connection, one to spare
 _REFUSED_AFTER_S: Final = 8.0  # a new account takes a moment to reach the broker
 _WATCH_S: Final = 1.0
 STOP_S: Final = 5.0  # for a clean stop of all units together
@@ -40,15 +40,24 @@ class Fleet:
         accounts: where their secrets come from.
         link: how they reach the platform.
         seed: of everything random but boots.
+        rate_hz: how often the units make readings, until commands change it; None: they are recordings.
     """
 
-    def __init__(self, directory: Path, accounts: Accounts, link: LinkOptions, seed: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        accounts: Accounts,
+        link: LinkOptions,
+        seed: int,
+        rate_hz: float | None = None,
+    ) -> None:
         self.tally = Tally()
         self.units: dict[str, VehicleUnit] = {}
         self._directory = directory
         self._accounts = accounts
         self._link = link
         self._seed = seed
+        self._rate_hz = rate_hz
         self._spools: dict[str, Spool] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -104,7 +113,9 @@ class Fleet:
             raise ProvisioningError("every one of the vehicles was revoked on the platform")
         for vehicle, spool in self._spools.items():
             rng = random.Random(f"{self._seed}:{vehicle}:link")  # noqa: S311 - jitter, not a secret
-            self.units[vehicle] = VehicleUnit(vehicle, secrets[vehicle], spool, self._link, self.tally, rng)
+            self.units[vehicle] = VehicleUnit(
+                vehicle, secrets[vehicle], spool, self._link, self.tally, rng, self._rate_hz
+            )
             self.tally.backlog += spool.pending_count
 
     def release(self) -> None:
@@ -139,6 +150,11 @@ class Fleet:
     def registered(self) -> int:
         """How many units the register shows online."""
         return sum(unit.registered for unit in self.units.values())
+
+    @property
+    def asleep(self) -> int:
+        """How many units sleep."""
+        return sum(unit.asleep for unit in self.units.values())
 
     @property
     def resent(self) -> int:
@@ -183,7 +199,13 @@ class Fleet:
         return f"  {found.total()} without a connection: {found.most_common(1)[0][0]}"
 
     async def drain(self, within_s: float) -> bool:
-        """Wait until every reading of the started units is acknowledged; False when it took too long."""
+        """Wait until every reading of the started units is acknowledged; False when it took too long.
+
+        Units that sleep on unsent readings are woken for it.
+        """
+        for vehicle in self._tasks:
+            if self.units[vehicle].spool.pending_count:
+                self.units[vehicle].wake()
         waiting = [self.units[vehicle].drained() for vehicle in self._tasks]
         return await in_time(asyncio.gather(*waiting), within_s)
 

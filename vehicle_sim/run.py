@@ -9,21 +9,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from fleetcell.contract.errors import ConfigError
+from vehicle_sim.commands import MAX_RATE_HZ
+from vehicle_sim.power import Power, PowerPolicy, Wish
 from vehicle_sim.progress import RateMeter, Snapshot, shown
 from vehicle_sim.tally import Score, score
 from vehicle_sim.tasks import end, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from vehicle_sim.fleet import Fleet
     from vehicle_sim.mobility import Drive
     from vehicle_sim.session import VehicleUnit
 
-MAX_RATE_HZ: Final = 100.0
 _START_SPREAD_S: Final = 2.5  # over which the units of a run connect
 _START_GAP_S: Final = 0.04
+_AWAKE_S: Final = 60.0  # a run begins with the whole fleet online: nobody sleeps before
 _BEHIND_S: Final = 2.0  # later than this (the machine was asleep), missed readings are not made up for
 _DRAIN_S: Final = 10.0  # at the end of --duration
 _DRAIN_INTERRUPTED_S: Final = 1.0
@@ -38,6 +40,7 @@ class RunOptions:
     vehicles: int = 25
     rate_hz: float = 1.0
     duration_s: float | None = None
+    sleepers: float = 0.0  # share of the vehicles that park after each trip and whose units then sleep
     seed: int | None = None
     link: str = "perfect"
     region: str | None = None
@@ -56,6 +59,8 @@ class RunOptions:
             raise ConfigError(f"--rate {self.rate_hz:g}: more than 0 and at most {MAX_RATE_HZ:g} Hz")
         if self.duration_s is not None and self.duration_s <= 0:
             raise ConfigError(f"--duration {self.duration_s:g}: more than 0 seconds")
+        if not 0 <= self.sleepers <= 1:
+            raise ConfigError(f"--sleepers {self.sleepers:g}: a share from 0 to 1")
 
 
 def vehicle_names() -> Iterator[str]:
@@ -64,13 +69,18 @@ def vehicle_names() -> Iterator[str]:
         yield f"{_KINDS[(number - 1) % len(_KINDS)]}-{number:04d}"
 
 
-class Simulation:
-    """The driving part of a run: every unit makes readings at `rate_hz`, spread within the period."""
+def sleepers(vehicles: Iterable[str], share: float) -> set[str]:
+    """Which of these vehicles sleep: this share of them, evenly spread, always the same ones."""
+    return {vehicle for n, vehicle in enumerate(vehicles) if int((n + 1) * share) > int(n * share)}
 
-    def __init__(self, fleet: Fleet, drives: dict[str, Drive], rate_hz: float) -> None:
+
+class Simulation:
+    """The driving part of a run: every unit makes readings at its rate, spread within the period."""
+
+    def __init__(self, fleet: Fleet, drives: dict[str, Drive], power: PowerPolicy) -> None:
         self._fleet = fleet
         self._drives = drives
-        self._period_s = 1.0 / rate_hz
+        self._power = power
 
     async def run(self) -> None:
         """Start the units one after the other and drive until cancelled."""
@@ -84,10 +94,22 @@ class Simulation:
     async def _drive(self, unit: VehicleUnit, drive: Drive) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
+        power = Power(self._power if drive.habit.sleeps else None, due + _AWAKE_S)
+        read_at = float("-inf")
         while True:
-            signals = drive.advance(self._period_s)
-            self._fleet.record(unit, int(time.time() * 1000), signals)
-            due += self._period_s
+            period_s = 1.0 / unit.rate_hz
+            signals = drive.advance(period_s)
+            match power.look(parked=drive.parked, asleep=unit.asleep, now=due):
+                case Wish.SLEEP:
+                    unit.rest(self._power.sleep_s)
+                case Wish.WAKE:
+                    unit.wake()
+                case None:
+                    pass
+            if not unit.asleep or due - read_at >= self._power.reading_s:
+                read_at = due
+                self._fleet.record(unit, int(time.time() * 1000), signals)
+            due += period_s
             if loop.time() - due > _BEHIND_S:
                 due = loop.time()
             await _sleep_until(due)
@@ -99,7 +121,7 @@ async def run(
     """Drive until the duration is over or `stopped` is set; then drain, detach and sum up."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    driving = asyncio.create_task(Simulation(fleet, drives, options.rate_hz).run())
+    driving = asyncio.create_task(Simulation(fleet, drives, PowerPolicy()).run())
     stopping = asyncio.create_task(stopped.wait())
     try:
         async with shown("sim run", _looker(fleet, options.duration_s, began), enabled=options.progress):
@@ -133,13 +155,17 @@ def _looker(fleet: Fleet, duration_s: float | None, began: float) -> Callable[[]
     def look() -> Snapshot:
         now, tally = loop.time(), fleet.tally
         status = (
-            f"{fleet.registered}/{len(fleet.units)} online  {tally.made:,} made  {tally.acked:,} acked  "
-            f"{tally.pending:,} pending  {meter.per_second(tally.acked, now):,.0f} readings/s"
-            + fleet.link_note()
+            f"{fleet.registered}/{len(fleet.units)} online{_asleep(fleet)}  "
+            f"{tally.made:,} made  {tally.acked:,} acked  {tally.pending:,} pending  "
+            f"{meter.per_second(tally.acked, now):,.0f} readings/s" + fleet.link_note()
         )
         return Snapshot(now - began, duration_s, status)
 
     return look
+
+
+def _asleep(fleet: Fleet) -> str:
+    return f"  {fleet.asleep} asleep" if fleet.asleep else ""
 
 
 async def _sleep_until(when: float) -> None:

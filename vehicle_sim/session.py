@@ -220,8 +220,9 @@ class VehicleUnit:
         return self._unit.phase is Phase.ASLEEP
 
     @property
-    def rate_hz(self) -> float | None:
-        """How often readings are made; None: they are a recording."""
+    def rate_hz(self) -> float:
+        """How often readings are to be made; not for a recording, which has a rate of its own."""
+        assert self._vehicle.rate_hz is not None, "a recording"
         return self._vehicle.rate_hz
 
     @property

@@ -36,6 +36,9 @@ def run(
     link: Link = "perfect",
     rate: Annotated[float, typer.Option(help="Readings a second of each vehicle, Hz.")] = 1.0,
     duration: Annotated[float | None, typer.Option(help="Seconds; default: until Ctrl-C.")] = None,
+    sleepers: Annotated[
+        float, typer.Option(help="Share of the vehicles that park after each trip and then sleep, 0 to 1.")
+    ] = 0.0,
     seed: Seed = None,
     score: ShowScore = False,
     as_json: AsJson = False,
@@ -51,6 +54,7 @@ def run(
         vehicles=vehicles,
         rate_hz=rate,
         duration_s=duration,
+        sleepers=sleepers,
         seed=seed,
         link=link,
         region=region,

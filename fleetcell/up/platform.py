@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 HOST: Final = "127.0.0.1"
 READY_TIMEOUT_S: Final = 90.0
 READY_POLL_S: Final = 0.1
+SLEEPERS: Final = 0.2  # of the vehicles: a viewer soon sees some asleep, and the map stays alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +249,7 @@ class Platform:
         options = self.options
         seed = () if options.seed is None else ("--seed", str(options.seed))
         arguments = ("--vehicles", str(options.vehicles), "--link", options.link)
+        arguments += ("--sleepers", str(SLEEPERS))
         return self._service("sim", {}, "sim", "run", *arguments, *seed)
 
     def _write_credentials(self) -> None:

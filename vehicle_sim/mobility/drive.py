@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -19,11 +20,27 @@ if TYPE_CHECKING:
     from vehicle_sim.roads import Road, RoadNetwork
 
 _ELECTRIC_SHARE: Final = 0.7
-_TRIP_S: Final = (120.0, 900.0)
 _SHORT_STOP_S: Final = (5.0, 40.0)
-_LONG_STOP_S: Final = (120.0, 600.0)
-_LONG_STOP_SHARE: Final = 0.15
 _TUNNEL_ACCURACY_M: Final = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """How a vehicle is used.
+
+    trip_s, parked_s: how long a trip and a parked stop take, from and to, in seconds.
+    parked_share: of the trips that end parked; after the others it waits with the ignition on.
+    sleeps: whether its unit sleeps while it is parked.
+    """
+
+    trip_s: tuple[float, float]
+    parked_s: tuple[float, float]
+    parked_share: float
+    sleeps: bool = False
+
+
+ALWAYS_OUT: Final = Habit((120.0, 900.0), (120.0, 600.0), 0.15)
+ERRANDS: Final = Habit((60.0, 180.0), (120.0, 420.0), 1.0, sleeps=True)
 
 
 class _Doing(Enum):
@@ -52,9 +69,11 @@ class Drive:
         seed: int | str,
         *,
         powertrain: Literal["electric", "combustion"] | None = None,
+        habit: Habit = ALWAYS_OUT,
     ) -> None:
         """A vehicle somewhere on the network; 7 of 10 are electric where `powertrain` does not say."""
         self._network = network
+        self.habit = habit
         self._rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
         rng = self._rng
         self._driver = Driver.random(rng)
@@ -139,7 +158,7 @@ class Drive:
 
     def _set_off(self) -> None:
         rng, network = self._rng, self._network
-        route = choose_route(network, self.road.index, rng.uniform(*_TRIP_S), rng)
+        route = choose_route(network, self.road.index, rng.uniform(*self.habit.trip_s), rng)
         end_m = network.roads[route[-1]].length_m * rng.uniform(0.3, 0.8)
         knots = route_knots(network, route, self.offset_m, end_m, self._driver, rng)
         self._profile = speed_profile(knots, self._driver.accelerate, self._driver.brake)
@@ -153,8 +172,8 @@ class Drive:
         self._route, self._profile = (), Profile()
         if self.powertrain.low:
             self._doing, self._left_s = _Doing.REFILLING, self.powertrain.refill_s
-        elif rng.random() < _LONG_STOP_SHARE:
-            self._doing, self._left_s = _Doing.PARKED, rng.uniform(*_LONG_STOP_S)
+        elif rng.random() < self.habit.parked_share:
+            self._doing, self._left_s = _Doing.PARKED, rng.uniform(*self.habit.parked_s)
         else:
             self._doing, self._left_s = _Doing.WAITING, rng.uniform(*_SHORT_STOP_S)
 
