@@ -248,9 +248,8 @@ class Platform:
     def _simulator(self) -> Program:
         options = self.options
         seed = () if options.seed is None else ("--seed", str(options.seed))
-        arguments = ("--vehicles", str(options.vehicles), "--link", options.link)
-        arguments += ("--sleepers", str(SLEEPERS))
-        return self._service("sim", {}, "sim", "run", *arguments, *seed)
+        vehicles = ("--vehicles", str(options.vehicles), "--sleepers", str(SLEEPERS))
+        return self._service("sim", {}, "sim", "run", *vehicles, "--link", options.link, *seed)
 
     def _write_credentials(self) -> None:
         """The service accounts, and a first file for the broker with what it held before.
