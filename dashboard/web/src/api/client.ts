@@ -1,7 +1,7 @@
 /** The HTTP API. Every address is relative to the page, so a path prefix of a proxy works. */
 
 import * as read from "./read";
-import type { Delivery, Gateway, PresenceEvent, Session, SignalInfo, TrackPoint, Vehicle } from "./types";
+import type { Command, Delivery, Gateway, PresenceEvent, Session, SignalInfo, TrackPoint, Vehicle } from "./types";
 
 /** An answer that is not a success; `message` is the server's own reason where it gave one. */
 export class ApiError extends Error {
@@ -72,6 +72,20 @@ export class Api {
 
   async delivery(id: string, signal: AbortSignal): Promise<Delivery> {
     return read.delivery(await this.get(`vehicles/${encodeURIComponent(id)}/delivery`, {}, signal));
+  }
+
+  /** The newest first. */
+  async commands(id: string, limit: number, signal: AbortSignal): Promise<Command[]> {
+    const answer = await this.get(`vehicles/${encodeURIComponent(id)}/commands`, { limit: String(limit) }, signal);
+    return read.list(answer["items"], "items", read.command, this.problem);
+  }
+
+  async command(id: string, name: string, args: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.ask("POST", `vehicles/${encodeURIComponent(id)}/commands`, { name, args });
+  }
+
+  async cancelCommand(id: string): Promise<void> {
+    await this.ask("DELETE", `commands/${encodeURIComponent(id)}`);
   }
 
   /** Buckets of a few seconds each, oldest first. */

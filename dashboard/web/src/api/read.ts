@@ -3,8 +3,10 @@
  * a list keeps its good entries and reports the bad ones.
  */
 
-import { STATES } from "./types";
+import { COMMAND_STATES, STATES } from "./types";
 import type {
+  Command,
+  CommandState,
   Delivery,
   Gateway,
   Position,
@@ -213,6 +215,27 @@ export function delivery(value: unknown): Delivery {
     late: sum("late"),
     unexplained: number(row["unexplained"], "unexplained"),
     boots: boots.length,
+  };
+}
+
+function commandState(value: unknown): CommandState {
+  if (!(COMMAND_STATES as readonly unknown[]).includes(value))
+    throw new ReadError(`command state ${JSON.stringify(value)} is unknown here`);
+  return value as CommandState;
+}
+
+export function command(value: unknown): Command {
+  const row = record(value, "command");
+  return {
+    id: text(row["id"], "id"),
+    name: text(row["name"], "name"),
+    state: commandState(row["state"]),
+    result: row["result"] ?? null,
+    error: optionalText(row["error"]),
+    createdBy: optionalText(row["created_by"]),
+    created: instant(row["created_at"], "created_at"),
+    updated: instant(row["updated_at"], "updated_at"),
+    notAfter: instant(row["not_after"], "not_after"),
   };
 }
 

@@ -115,6 +115,31 @@ export interface Delivery {
   readonly boots: number;
 }
 
+/** How far a command is; the last four are for good. */
+export const COMMAND_STATES = [
+  "queued",
+  "paged",
+  "sent",
+  "delivered",
+  "succeeded",
+  "failed",
+  "expired",
+  "cancelled",
+] as const;
+export type CommandState = (typeof COMMAND_STATES)[number];
+
+export interface Command {
+  readonly id: string;
+  readonly name: string;
+  readonly state: CommandState;
+  readonly result: unknown;
+  readonly error: string | null;
+  readonly createdBy: string | null;
+  readonly created: number;
+  readonly updated: number;
+  readonly notAfter: number;
+}
+
 /** Who is signed in; a viewer may look, an operator may also command. */
 export interface Session {
   readonly name: string;

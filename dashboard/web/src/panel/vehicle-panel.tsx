@@ -7,6 +7,7 @@ import { age, clock, signalText, speed } from "../ui/format";
 import { StateSign } from "../ui/badge";
 import { Icon } from "../ui/icons";
 import { Changes } from "./changes";
+import { Commands } from "./commands";
 import { DeliverySummary } from "./delivery";
 import { HALF_HOUR_MS, series } from "./history";
 import { Plot } from "./plot";
@@ -88,6 +89,7 @@ function Body({ vehicle, watch, now }: { vehicle: Vehicle; watch: VehicleWatch; 
       <Plots vehicle={vehicle} watch={watch} now={now} />
       <Signals vehicle={vehicle} catalogue={model.catalogue.value} now={now} />
       <Changes events={watch.history.value} now={now} />
+      <Commands watch={watch} now={now} />
       <DeliverySummary delivery={watch.delivery.value} />
       {registration && <RegistrationFacts registration={registration} now={now} />}
     </>

@@ -3,18 +3,22 @@
 import { batch, signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
 import { ApiError } from "../api/client";
-import type { Delivery, PresenceEvent, TrackPoint } from "../api/types";
+import type { Command, Delivery, PresenceEvent, TrackPoint } from "../api/types";
 import type { Model } from "../app/model";
+import { isUnderWay } from "./command-words";
 import { HALF_HOUR_MS, TRACK_KEYS, append, joined, pointOf, trackLines } from "./history";
 
 const LATEST_MS = 2000;
 const DELIVERY_MS = 10_000;
+const COMMANDS_MS = 1000;
 const CHANGES = 12;
+const COMMANDS = 5;
 
 export class VehicleWatch {
   readonly points: Signal<readonly TrackPoint[]> = signal([]);
   readonly history: Signal<readonly PresenceEvent[] | null> = signal(null);
   readonly delivery: Signal<Delivery | null> = signal(null);
+  readonly commands: Signal<readonly Command[] | null> = signal(null);
   readonly failure: Signal<string | null> = signal(null);
   readonly gone: Signal<boolean> = signal(false);
   /** Whether the stored half hour was read. */
@@ -43,13 +47,26 @@ export class VehicleWatch {
 
   private async start(): Promise<void> {
     await this.latest();
-    await Promise.all([this.track(), this.presence(), this.ledger()]);
+    await Promise.all([this.track(), this.presence(), this.ledger(), this.recent()]);
     if (this.abort.signal.aborted) return;
     this.timers.push(
       window.setInterval(() => this.live(), 500),
       window.setInterval(() => void this.latest(), LATEST_MS),
       window.setInterval(() => void this.ledger(), DELIVERY_MS),
+      window.setInterval(() => this.followCommands(), COMMANDS_MS),
     );
+  }
+
+  /** Queues a command; the list then shows what becomes of it. Throws what the server said against it. */
+  async send(name: string, args: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.model.api.command(this.id, name, args);
+    await this.recent();
+  }
+
+  /** Calls a command off. Throws what the server said against it. */
+  async cancel(id: string): Promise<void> {
+    await this.model.api.cancelCommand(id);
+    await this.recent();
   }
 
   /** Takes what the feed says of this vehicle. */
@@ -106,6 +123,17 @@ export class VehicleWatch {
     if (document.hidden) return;
     await this.attempt(async (signal) => {
       this.delivery.value = await this.model.api.delivery(this.id, signal);
+    });
+  }
+
+  private followCommands(): void {
+    if (this.commands.peek()?.some((command) => isUnderWay(command.state)) !== false) void this.recent();
+  }
+
+  private async recent(): Promise<void> {
+    if (document.hidden) return;
+    await this.attempt(async (signal) => {
+      this.commands.value = await this.model.api.commands(this.id, COMMANDS, signal);
     });
   }
 

@@ -32,6 +32,11 @@ const SHORT: Readonly<Record<string, string>> = {
   shutdown: "shut down",
   detach: "signed off",
   handover: "changing region",
+  "command response": "answered a command",
+  replaced: "attached anew",
+  revoked: "credential revoked",
+  clock: "here, but its clock is wrong",
+  flapping: "link flapping",
   gateway: "gateway cannot tell",
   new: "never heard",
 };
@@ -50,6 +55,11 @@ const LONG: Readonly<Record<string, string>> = {
   shutdown: "It signed off: a clean shutdown.",
   detach: "It signed off.",
   handover: "It is changing to another region; the new one has not reported it yet.",
+  "command response": "It answered a command, which is proof enough.",
+  replaced: "It attached anew although its session before had not ended; the newer one counts.",
+  revoked: "An operator ended its credential; it may not connect any more.",
+  clock: "It was heard, so it is there, but the time that it claims cannot be.",
+  flapping: "Its link is lost again and again. It counts as one episode until the link holds.",
   gateway: "Its gateway was cut off, so nobody knows. It settles with the next sign of life.",
   new: "It was provisioned and has never been heard.",
 };
