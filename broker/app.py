@@ -69,6 +69,7 @@ def limits(settings: BrokerSettings) -> Limits:
         queue_bytes=settings.max_queue_bytes,
         high_water=settings.high_water,
         hold_s=settings.hold_s,
+        total_bytes=settings.max_total_queue_bytes,
         drop_messages=settings.max_qos0_messages,
         drop_bytes=settings.max_qos0_bytes,
         subscriptions=settings.max_subscriptions,

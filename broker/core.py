@@ -111,7 +111,7 @@ class Core(Registry):
                     "client broke the protocol", client=_name(link), address=link.address, reason=str(error)
                 )
             self.end(link, "protocol error", abort=link.session is None)
-        if self.router.overflowed:
+        if self.router.overflowed or self.stock.bytes > self.stock.limit:
             self.end_overflowed()
 
     def _slow_down(self, link: Link) -> None:

@@ -38,6 +38,8 @@ class Counters:
     """Times a gateway's queue passed its high-water mark."""
     held: int = 0
     """Times a unit had to wait for that."""
+    evicted: int = 0
+    """Sessions ended because the queues of all clients together were full."""
     withheld: int = 0
     """Queued messages that a client may not receive any more."""
     loop_lag_s: float = 0.0

@@ -19,7 +19,7 @@ class Thresholds:
     """Where the broker stops being ready: all below what drops a message or ends a session."""
 
     queue: float = 0.25
-    """Share of one of its queues that a gateway or dashboard fills."""
+    """Share of one of its queues that a gateway or dashboard fills; of the bound on all queues together."""
     age_s: float = 5.0
     """Age of the oldest message that waits for one, seconds."""
     lag_s: float = 1.0
@@ -97,6 +97,9 @@ def examine(broker: Broker, thresholds: Thresholds, now: float) -> Health:
                 f"a message waits for {name} {queues.slowest} for {queues.oldest_s:.1f} s "
                 f"(from {thresholds.age_s:g} s)"
             )
+    stock = broker.core.stock
+    if stock.fill >= thresholds.queue:
+        say(f"the queues of all clients are {stock.fill:.0%} full (from {thresholds.queue:.0%})")
     lag = broker.counters.loop_lag_s
     if lag >= thresholds.lag_s:
         say(f"the event loop is {lag:.1f} s late (from {thresholds.lag_s:g} s)")

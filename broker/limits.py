@@ -33,6 +33,8 @@ class Limits:
     """QoS 0 messages waiting for a slow client; one more drops the oldest."""
     drop_bytes: int = 8 * 1024 * 1024
     """Their bytes, likewise."""
+    total_bytes: int = 512 * 1024 * 1024
+    """All messages that wait for anybody: beyond it QoS 0 is dropped, then the largest queue. 0: no limit."""
     subscriptions: int = 1_000
     """Filters of one session; one more is refused in its SUBACK."""
     session_expiry_s: float = 3_600.0

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 WEBSOCKET_PATH: Final = "/mqtt"
 SUBPROTOCOL: Final = "mqtt"
+_BINARY: Final = WSMsgType.BINARY  # looked up once: as an enumeration's attribute it costs as much as a call
+_CONTINUATION: Final = WSMsgType.CONTINUATION
 _HIGH_WATER: Final = 256 * 1024  # bytes in a socket's buffer from which a client counts as slow
 
 # picows logs each connection and each fault of a client by itself; the core logs what matters.
@@ -200,9 +202,9 @@ class WebSocketConnection(WSListener):
         kind, link = frame.msg_type, self._link
         if link is None:
             return
-        if kind is WSMsgType.BINARY or kind is WSMsgType.CONTINUATION:
+        if kind is _BINARY or kind is _CONTINUATION:
             # picows leaves two rules to us (RFC 6455, 5.2 and 5.4): no reserved bits, fragments in order.
-            misplaced = (kind is WSMsgType.CONTINUATION) is not self._unfinished
+            misplaced = (kind is _CONTINUATION) is not self._unfinished
             if misplaced or frame.rsv1 or frame.rsv2 or frame.rsv3:
                 self._close(WSCloseCode.PROTOCOL_ERROR)
                 return
@@ -240,7 +242,7 @@ class WebSocketConnection(WSListener):
 
     def write(self, data: bytes) -> None:
         if self._transport is not None:
-            self._transport.send(WSMsgType.BINARY, data)
+            self._transport.send(_BINARY, data)
 
     def close(self) -> None:
         self._close(WSCloseCode.OK)

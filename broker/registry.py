@@ -14,6 +14,7 @@ from amqtt.mqtt.connack import CONNECTION_ACCEPTED
 from broker.packets import connack
 from broker.router import Events, Router
 from broker.session import GATEWAY, Link, Session
+from broker.stock import Stock, largest
 from broker.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Registry:
         self.counters = counters
         self.events = events or Events()
         self.router = Router(access, counters, self.events)
+        self.stock = Stock(limits.total_bytes)
         self.links: set[Link] = set()
         self.sessions: dict[str, Session] = {}
         self.throttle = Throttle()
@@ -136,7 +138,9 @@ class Registry:
         session = self.sessions.get(client_id)
         present = session is not None
         if session is None:
-            session = self.sessions[client_id] = Session(client_id, identity, self.limits, clean=packet.clean)
+            session = self.sessions[client_id] = Session(
+                client_id, identity, self.limits, self.stock, clean=packet.clean
+            )
         session.identity = identity
         session.kind = identity.kind
         session.clean = packet.clean
@@ -200,24 +204,43 @@ class Registry:
         for topic_filter in session.subscriptions:
             self.router.tree.remove(topic_filter, session)
         session.subscriptions.clear()
-        session.over = False
+        session.clear()
         if self.sessions.get(session.client_id) is session:
             del self.sessions[session.client_id]
             self.counters.dropped += session.dropped
 
     def end_overflowed(self) -> None:
-        """End the sessions that had no room for a message; their wills may add others."""
+        """End the sessions that had no room for a message, and make room for all; wills may add others."""
+        while True:
+            while self.router.overflowed:
+                session = self.router.overflowed.pop()
+                if self.sessions.get(session.client_id) is session:
+                    log.warning(
+                        "client too slow: its session ends", client=session.client_id, waiting=session.waiting
+                    )
+                    self._end_session(session, "too slow")
+            if self.stock.bytes <= self.stock.limit or not self._make_room():
+                break
         self.router.pressed = None  # by a will: nobody waits for that
-        while self.router.overflowed:
-            session = self.router.overflowed.pop()
-            if self.sessions.get(session.client_id) is not session:
-                continue
-            log.warning(
-                "client too slow: its session ends", client=session.client_id, waiting=session.waiting
+
+    def _make_room(self) -> bool:
+        """All queues together are over the limit: drop QoS 0 messages, then end the largest sessions."""
+        self.stock.skip(self.sessions.values())
+        while self.stock.excess > 0 and (session := largest(self.sessions.values())) is not None:
+            log.error(
+                "the queues of all clients are full: the session with the largest ends",
+                client=session.client_id,
+                waiting=session.waiting,
+                bytes=session.bytes,
             )
-            if session.link is not None:
-                self.end(session.link, "too slow", abort=True)
-            self.drop(session)
+            self.counters.evicted += 1
+            self._end_session(session, "queues full")
+        return self.stock.excess <= 0
+
+    def _end_session(self, session: Session, reason: str) -> None:
+        if session.link is not None:
+            self.end(session.link, reason, abort=True)
+        self.drop(session)
 
     def refuse(
         self, link: Link, code: int, what: str, reason: str | None, identity: Identity | None = None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from broker.identity import Identity
     from broker.limits import Limits
     from broker.packets import Packet, Will
+    from broker.stock import Stock
     from broker.topics import Message, Topic
 
 
@@ -90,6 +91,7 @@ _make: Final = tuple.__new__  # quicker than the class's own call
 
 UNIT: Final = "unit"  # classes of sessions: the publishers that wait for a gateway
 GATEWAY: Final = "gateway"
+READY: Final = 3  # the readiness of one who is sent a message at once
 _RELEASED: Final = None  # a QoS 2 message whose PUBREC came: its PUBREL is what to repeat
 
 
@@ -102,12 +104,14 @@ class Session:
     """
 
     __slots__ = (
-        "_bytes", "_inflight", "_last_id", "_limits", "_skippable", "_skippable_bytes", "_waiting", "clean",
-        "client_id", "dropped", "expires", "full", "identity", "kind", "link", "over", "over_at", "received",
-        "subscriptions", "topics", "will",
+        "_bytes", "_inflight", "_last_id", "_limits", "_skippable", "_stock", "_waiting", "clean",
+        "client_id", "dropped", "expires", "full", "identity", "kind", "link", "over", "over_at",
+        "received", "skippable_bytes", "subscriptions", "topics", "will",
     )  # fmt: skip
 
-    def __init__(self, client_id: str, identity: Identity, limits: Limits, *, clean: bool) -> None:
+    def __init__(
+        self, client_id: str, identity: Identity, limits: Limits, stock: Stock, *, clean: bool
+    ) -> None:
         self.client_id = client_id
         self.identity = identity
         self.kind = "other"  # its class in metrics and limits: unit, gateway, dashboard
@@ -125,17 +129,28 @@ class Session:
         )
         self.over_at = 0.0  # since when; set by the core, which knows the time
         self._limits = limits
+        self._stock = stock
         self._inflight: dict[int, _Waiting | None] = {}
         self._last_id = 0
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._skippable: deque[_Waiting] = deque()
-        self._skippable_bytes = 0
+        self.skippable_bytes = 0  # of the QoS 0 messages that wait
 
     @property
     def waiting(self) -> int:
         """Messages that wait for the client: queued, or sent and not acknowledged."""
         return len(self._waiting) + len(self._skippable) + len(self._inflight)
+
+    @property
+    def readiness(self) -> int:
+        """How soon the client gets a message: 0 is gone, 1 nears its limit, 2 has to wait, READY at once."""
+        link = self.link
+        if link is None:
+            return 0
+        if self.full or self._level() >= self._limits.high_water:
+            return 1
+        return 2 if link.paused or self._waiting else READY
 
     @property
     def inflight(self) -> int:
@@ -145,7 +160,7 @@ class Session:
     @property
     def bytes(self) -> int:
         """Bytes of the messages that wait for the client."""
-        return self._bytes + self._skippable_bytes
+        return self._bytes + self.skippable_bytes
 
     @property
     def fill(self) -> float:
@@ -155,7 +170,7 @@ class Session:
             len(self._waiting) / max(limits.queue_messages, 1),
             self._bytes / max(limits.queue_bytes, 1),
             len(self._skippable) / max(limits.drop_messages, 1),
-            self._skippable_bytes / max(limits.drop_bytes, 1),
+            self.skippable_bytes / max(limits.drop_bytes, 1),
         )
 
     @property
@@ -177,6 +192,8 @@ class Session:
                 or self._bytes > self._limits.queue_bytes
             ):
                 return self._keep(_make(_Waiting, (message, qos, flags)))
+            self._bytes += message.size
+            self._stock.add(message)
             self._send(link, _make(_Waiting, (message, qos, flags)))
         elif link is not None:  # at QoS 0 nothing is kept for one who is away
             if link.paused:
@@ -196,14 +213,14 @@ class Session:
         if kind == PUBREC:
             if known and sent is not None and sent.qos == 2:
                 self._inflight[packet_id] = _RELEASED
-                self._bytes -= sent.message.size
+                self._release(sent.message)
             if self.link is not None:
                 self.link.send(acknowledgement(PUBREL, packet_id))
             return
         if known and (sent is _RELEASED if kind == PUBCOMP else sent is not None and sent.qos == 1):
             del self._inflight[packet_id]
             if sent is not None:
-                self._bytes -= sent.message.size
+                self._release(sent.message)
             if self._waiting or self.over:
                 self.pump()
 
@@ -213,32 +230,49 @@ class Session:
         if link is None or link.paused:
             return
         while self._waiting and len(self._inflight) < self._limits.window:
-            waiting = self._waiting.popleft()
-            self._bytes -= waiting.message.size  # `_send` adds them again
-            self._send(link, waiting)
+            self._send(link, self._waiting.popleft())
         if self.over and self._level() <= self._limits.high_water / 2:
             self.over, self.over_at = False, 0.0
         while self._skippable:
             message, _, flags = self._skippable.popleft()
+            self._stock.remove(message)
             link.send(message.head(0, flags) + message.payload)
-        self._skippable_bytes = 0
+        self.skippable_bytes = 0
 
     def forget(self, keep: Callable[[str], bool]) -> int:
         """Drop the messages that wait for the client on topics it may not receive any more; their number."""
-        before = self.waiting
-        for queue in (self._waiting, self._skippable):
-            kept = [waiting for waiting in queue if keep(waiting.message.topic.name)]
-            queue.clear()
-            queue.extend(kept)
+        sent = [waiting for waiting in self._inflight.values() if waiting is not None]
+        gone = [
+            waiting
+            for waiting in chain(self._waiting, self._skippable, sent)
+            if not keep(waiting.message.topic.name)
+        ]
+        if not gone:
+            return 0
+        for message, qos, _ in gone:
+            self._stock.remove(message)
+            if qos:
+                self._bytes -= message.size
+            else:
+                self.skippable_bytes -= message.size
+        lost = set(map(id, gone))
+        self._waiting = deque(waiting for waiting in self._waiting if id(waiting) not in lost)
+        self._skippable = deque(waiting for waiting in self._skippable if id(waiting) not in lost)
         self._inflight = {
-            packet_id: waiting
-            for packet_id, waiting in self._inflight.items()
-            if waiting is None or keep(waiting.message.topic.name)
+            packet_id: waiting for packet_id, waiting in self._inflight.items() if id(waiting) not in lost
         }
-        sent = (waiting for waiting in self._inflight.values() if waiting is not None)
-        self._bytes = sum(waiting.message.size for waiting in chain(self._waiting, sent))
-        self._skippable_bytes = sum(waiting.message.size for waiting in self._skippable)
-        return before - self.waiting
+        return len(gone)
+
+    def skip(self) -> None:
+        """Drop the oldest QoS 0 messages that wait, until there is room in the stock."""
+        while self._skippable and self._stock.excess > 0:
+            self._drop_oldest()
+
+    def clear(self) -> None:
+        """Forget all that waits: the session is over."""
+        self.forget(lambda _topic: False)
+        self._inflight.clear()
+        self.over = False
 
     def resume(self, link: Link) -> None:
         """A new link for a kept session: repeat what was not acknowledged, in its order (4.4)."""
@@ -258,8 +292,11 @@ class Session:
             packet_id = packet_id % 65535 + 1
         self._last_id = packet_id
         inflight[packet_id] = waiting
-        self._bytes += waiting.message.size
         self._write(link, packet_id, waiting, 0)
+
+    def _release(self, message: Message) -> None:
+        self._bytes -= message.size
+        self._stock.remove(message)
 
     def _write(self, link: Link, packet_id: int, waiting: _Waiting, dup: int) -> None:
         message, qos, flags = waiting
@@ -274,6 +311,7 @@ class Session:
             self.full = True
             return False
         self._bytes = size
+        self._stock.add(waiting.message)
         self._waiting.append(waiting)
         if self.kind == GATEWAY and not self.over:
             self.over = self._level() >= self._limits.high_water
@@ -285,8 +323,14 @@ class Session:
 
     def _keep_skippable(self, waiting: _Waiting) -> None:
         self._skippable.append(waiting)
-        self._skippable_bytes += waiting.message.size
+        self.skippable_bytes += waiting.message.size
+        self._stock.add(waiting.message)
         limits = self._limits
-        while len(self._skippable) > limits.drop_messages or self._skippable_bytes > limits.drop_bytes:
-            self._skippable_bytes -= self._skippable.popleft().message.size
-            self.dropped += 1
+        while len(self._skippable) > limits.drop_messages or self.skippable_bytes > limits.drop_bytes:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        message = self._skippable.popleft().message
+        self.skippable_bytes -= message.size
+        self._stock.remove(message)
+        self.dropped += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from broker.packets import publish_head
+from broker.session import READY
 from fleetcell.contract.topics import split_share
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Topic:
 class Message:
     """A published message; encoded once a QoS for all who get it."""
 
-    __slots__ = ("_head", "_key", "_packet", "at", "payload", "qos", "size", "topic")
+    __slots__ = ("_head", "_key", "_packet", "at", "holders", "payload", "qos", "size", "topic")
 
     def __init__(self, topic: Topic, payload: bytes, qos: int, at: float = 0.0) -> None:
         self.topic = topic
@@ -46,6 +47,7 @@ class Message:
         self.payload = payload
         self.qos = qos
         self.size = len(topic.wire) + len(payload)
+        self.holders = 0  # sessions that keep it
         self._packet = b""
         self._head = b""
         self._key = -1  # the QoS and flags that `_head` was made for: nearly always all are alike
@@ -162,21 +164,25 @@ class Group:
         self._turn = -1
 
     def choose(self, allowed: list[tuple[Session, int]]) -> tuple[Session, int] | None:
-        """The next of these members in turn that is connected; none is: the next, to be kept for it.
+        """The next of these members in turn, of those that are readiest to take a message.
+
+        All are gone: the next, to be kept for it; a clean session leaves the group when its connection ends.
 
         Args:
             allowed: those of the members that may receive the message.
         """
         if not allowed:
             return None
-        self._turn += 1
-        count = len(allowed)
+        count, first = len(allowed), self._turn + 1
+        best, best_step = -1, 0
         for step in range(count):
-            member = allowed[(self._turn + step) % count]
-            if member[0].link is not None:
-                self._turn += step
-                return member
-        return allowed[self._turn % count]  # a clean session leaves the group when its connection ends
+            readiness = allowed[(first + step) % count][0].readiness
+            if readiness > best:
+                best, best_step = readiness, step
+                if best == READY:
+                    break
+        self._turn = first + best_step
+        return allowed[self._turn % count]
 
 
 class SubscriptionTree:

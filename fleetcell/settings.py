@@ -176,6 +176,11 @@ class BrokerSettings(Settings):
     max_qos0_bytes: Annotated[int, Field(ge=1024)] = Field(
         8 * 1024 * 1024, description="Their bytes, likewise"
     )
+    max_total_queue_bytes: Annotated[int, Field(ge=0)] = Field(
+        512 * 1024 * 1024,
+        description="Memory of all messages that wait, for whatever client; beyond it QoS 0 is dropped, then "
+        "the sessions with the largest queues end; 0: no limit",
+    )
     max_subscriptions: Annotated[int, Field(ge=1)] = Field(1_000, description="Filters of one session")
     session_expiry_s: Annotated[float, Field(gt=0)] = Field(
         3_600, description="Seconds that a session that is not clean is kept"
@@ -185,7 +190,7 @@ class BrokerSettings(Settings):
     )
     hold_s: Annotated[float, Field(ge=0)] = Field(10, description="Seconds that they wait at most")
     ready_queue: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.25, description="/readyz: share of a gateway's or dashboard's queue, of connections"
+        0.25, description="/readyz: share of a gateway's or dashboard's queue, and of all queues together"
     )
     ready_age_s: Annotated[float, Field(gt=0)] = Field(
         5, description="/readyz: age of the oldest message that waits for one, seconds"

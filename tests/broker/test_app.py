@@ -170,6 +170,7 @@ def test_every_limit_has_its_setting(accounts: Accounts) -> None:
             connect_timeout_s=1, max_packet=2_048, max_connections=3, max_connections_per_address=4,
             max_messages_per_s=5, max_inflight=6, max_queue_messages=7, max_queue_bytes=2_008, high_water=0.9,
             hold_s=11, max_qos0_messages=12, max_qos0_bytes=2_013, max_subscriptions=14, session_expiry_s=15,
+            max_total_queue_bytes=16,
         )
     )  # fmt: skip
     assert {name for name in names if getattr(changed, name) != getattr(Limits(), name)} == names

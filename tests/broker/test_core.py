@@ -218,6 +218,11 @@ def payloads(link: Link) -> list[bytes]:
     return found
 
 
+def link_name(link: Link) -> str:
+    assert link.session is not None
+    return link.session.client_id
+
+
 def publish(bench: Bench, *sent: bytes) -> None:
     for payload in sent:
         bench.core.publish("t/1", payload, 1)
@@ -276,6 +281,28 @@ def test_a_member_that_went_gets_nothing_and_the_others_all() -> None:
     publish(bench, b"5")
     assert payloads(again) == []
     assert bench.core.router.tree.empty
+
+
+def test_of_those_who_share_the_one_that_can_take_a_message_gets_it() -> None:
+    bench = Bench(Limits(window=2, queue_messages=10, high_water=0.5))
+    near, busy, free = (bench.login(name) for name in ("near-its-limit", "busy", "free"))
+    for link in (near, busy, free):
+        bench.send(link, raw.subscribe_packet([("$share/g/t/1", 1), (link_name(link), 1)]))
+        bench.taken(link)
+    for link, count in ((near, 2 + 5), (busy, 2 + 1)):  # the window, and what waits behind it
+        for _ in range(count):
+            bench.core.publish(link_name(link), b"", 1)
+        bench.taken(link)
+    publish(bench, b"1", b"2")
+    assert payloads(free) == [b"1", b"2"]
+    free.paused = True
+    publish(bench, b"3", b"4", b"5", b"6")  # to those that are not near their limit, in turn
+    waiting = {link_name(link): bench.core.sessions[link_name(link)].waiting for link in (near, busy, free)}
+    assert waiting == {"near-its-limit": 7, "busy": 3 + 2, "free": 2 + 2}
+    for link in (busy, free):
+        bench.core.lost(link)
+    publish(bench, b"7")
+    assert bench.core.sessions["near-its-limit"].waiting == 8  # better than nobody
 
 
 def test_a_shared_subscription_brings_nothing_retained_and_may_stand_beside_a_plain_one() -> None:

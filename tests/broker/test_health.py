@@ -99,6 +99,16 @@ def test_when_queues_make_it_degraded(
     assert says is None or says in reasons[0]
 
 
+def test_the_queues_of_all_clients_together_make_it_degraded_before_the_bound() -> None:
+    bench, broker = behind("unit-1", 10)
+    bench.core.stock.limit = 4 * bench.core.stock.bytes + 4
+    assert examine(broker, Thresholds(), bench.now).reasons == []  # type: ignore[arg-type]
+    bench.core.stock.limit = 4 * bench.core.stock.bytes
+    assert examine(broker, Thresholds(), bench.now).reasons == [  # type: ignore[arg-type]
+        "the queues of all clients are 25% full (from 25%)"
+    ]
+
+
 def test_what_else_makes_it_degraded() -> None:
     bench = Bench()
     broker = Looked(bench)
@@ -135,6 +145,7 @@ async def test_readyz_and_metrics_of_a_running_broker(
         metrics = (await http.get(f"{base}/metrics")).text.splitlines()
         for line in (
             "fleetcell_broker_ready 0.0",
+            "fleetcell_broker_sessions_evicted_total 0.0",
             'fleetcell_broker_waiting_messages{class="dashboard"} 1060.0',
             'fleetcell_broker_inflight_messages{class="dashboard"} 1000.0',
             'fleetcell_broker_sessions_by_class{class="gateway"} 1.0',
@@ -142,6 +153,8 @@ async def test_readyz_and_metrics_of_a_running_broker(
             'fleetcell_broker_listener_connections{listener="default"} 2.0',
         ):
             assert line in metrics, line
+        queued = next(line for line in metrics if line.startswith("fleetcell_broker_queued_bytes "))
+        assert float(queued.split()[-1]) == running.broker.core.stock.bytes > 1_060 * len("{}")
         age = next(line for line in metrics if 'oldest_message_seconds{class="dashboard"}' in line)
         assert 0 < float(age.split()[-1]) < 10
         assert any(line.startswith("process_resident_memory_bytes") for line in metrics)

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from broker.limits import Limits
 from broker.packets import DUP, PUBACK, PUBCOMP, PUBREC, PUBREL, RETAIN, Acknowledge, Decoder, Publish
 from broker.session import Link, Session
+from broker.stock import Stock
 from broker.topics import Message, Topic
 
 WINDOW = 3
@@ -25,7 +26,7 @@ def new_link() -> Link:
 
 
 def new_session(**limits: Any) -> tuple[Session, Link]:
-    session = Session("c", cast("Any", None), Limits(**limits), clean=False)
+    session = Session("c", cast("Any", None), Limits(**limits), Stock(), clean=False)
     link = new_link()
     session.resume(link)
     return session, link
