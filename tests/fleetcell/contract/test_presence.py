@@ -10,10 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetcell.contract.messages import Claim, ClaimKind, PresenceState
-from fleetcell.contract.presence import Registration, Timers, blind, evidence, expire, fold, to_state
+from fleetcell.contract.presence import (
+    Change,
+    Reason,
+    Registration,
+    Timers,
+    blind,
+    evidence,
+    expire,
+    fold,
+    revoke,
+    to_state,
+)
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TIMERS = Timers()
+STEADY = Timers(hysteresis_s=0)  # no link flaps
 
 
 def claim(kind: str, epoch: int = 1, n: int | None = 1, **fields: object) -> Claim:
@@ -24,10 +36,10 @@ def will(epoch: int = 1) -> Claim:
     return claim("detach", epoch, None, reason="lost")
 
 
-def after(*claims: Claim, now: datetime = NOW) -> Registration:
+def after(*claims: Claim, now: datetime = NOW, timers: Timers = TIMERS) -> Registration:
     held: Registration | None = None
     for one in claims:
-        held, _ = fold(held, one, now, TIMERS, region="north")
+        held, _ = fold(held, one, now, timers, region="north")
     assert held is not None
     return held
 
@@ -171,8 +183,27 @@ def test_a_will_in_the_blind_interval_is_settled_by_the_deadline() -> None:
     assert change is not None
     assert (unsure.state, unsure.reason) == ("unknown", "gateway")
     assert unsure.deadline is not None
-    gone, _ = expire(unsure, unsure.deadline, TIMERS)
+    late, change = expire(unsure, unsure.deadline, TIMERS)
+    assert (late.state, late.reason) == ("suspect", "overdue"), "the will of a dying gateway proves nothing"
+    assert change is not None
+    assert change.page
+    assert late.deadline is not None
+    gone, _ = expire(late, late.deadline, TIMERS)
     assert (gone.state, gone.reason) == ("offline", "lost")
+
+
+def test_blindness_is_dated_by_its_begin_and_never_before_the_state_it_ends() -> None:
+    held = after(claim("attach"))
+    unknown, change = blind(held, later(3600), TIMERS, since=later(100))
+    assert change is not None
+    assert (change.at, unknown.since, unknown.evidence["blind_since"]) == (
+        later(100),
+        later(100),
+        "2026-05-01T12:01:40.000Z",
+    )
+    assert unknown.deadline == later(3600 + 75), "it has time to speak up"
+    early, _ = blind(held, later(3600), TIMERS, since=later(-100))
+    assert early.since == NOW
 
 
 def test_bounds_hold_what_a_vehicle_asks_for() -> None:
@@ -233,27 +264,259 @@ def test_a_duplicate_changes_nothing(history: list[Claim]) -> None:
         assert same is held
 
 
+def by_number(history: list[Claim]) -> list[Claim]:
+    return sorted(history, key=lambda c: (c.epoch, float("inf") if c.n is None else c.n))
+
+
+@given(histories(), st.randoms(), st.data())
+def test_any_order_and_duplication_end_in_the_same_state(
+    history: list[Claim], random: Random, data: st.DataObject
+) -> None:
+    again = data.draw(st.lists(st.sampled_from(history), max_size=6))
+    shuffled = [*history, *again]
+    random.shuffle(shuffled)
+    found, expected = after(*shuffled, timers=STEADY), after(*by_number(history), timers=STEADY)
+    for held in (found, expected):
+        assert held.state is not PresenceState.UNKNOWN
+    assert outcome(found) == outcome(expected)
+
+
+def outcome(held: Registration) -> tuple[object, ...]:
+    """All that the order of arrival does not decide; the reason of online tells what was observed."""
+    reason = None if held.state is PresenceState.ONLINE else held.reason
+    return held.state, reason, held.epoch, held.n, held.lost, held.ended, held.deadline
+
+
 @given(histories(), st.randoms())
-def test_any_order_ends_in_the_same_state(history: list[Claim], random: Random) -> None:
-    in_order = sorted(history, key=lambda c: (c.epoch, float("inf") if c.n is None else c.n))
-    expected = after(*in_order)
+def test_with_hysteresis_the_order_decides_only_whether_a_link_flaps(
+    history: list[Claim], random: Random
+) -> None:
     shuffled = list(history)
     random.shuffle(shuffled)
+    plain = after(*shuffled, timers=STEADY)
     found = after(*shuffled)
-    assert (found.state, found.epoch, found.n, found.lost) == (
-        expected.state,
-        expected.epoch,
-        expected.n,
-        expected.lost,
+    assert outcome(found)[2:6] == outcome(plain)[2:6]
+    if (found.state, found.reason) != (plain.state, plain.reason):
+        allowed = (Reason.LOST, Reason.ATTACH, Reason.UPDATE, Reason.REPLACED, Reason.WOKE, Reason.HANDOVER)
+        assert found.reason in (Reason.FLAPPING, *allowed)
+        assert found.state in (PresenceState.SUSPECT, PresenceState.ONLINE)
+
+
+@given(histories(), st.integers(0, 40))
+def test_never_offline_while_a_newer_session_is_attached(history: list[Claim], seconds: int) -> None:
+    newest = max(c.epoch for c in history) + 1
+    held, _ = fold(after(*history), claim("attach", newest), later(seconds), TIMERS, region="north")
+    for old in history:
+        assert fold(held, old, later(seconds + 1), TIMERS, region="south") == (held, None)
+    assert expire(held, later(seconds + 74), TIMERS) == (held, None)
+    assert held.epoch == newest
+    assert held.state is PresenceState.ONLINE or held.reason == Reason.FLAPPING
+
+
+steps = st.lists(
+    st.tuples(
+        st.floats(0, 300),
+        claims
+        | st.sampled_from(["deadline", "blind", "revoke"])
+        | st.integers(1, 4),  # telemetry of that epoch
+    ),
+    max_size=25,
+)
+
+
+def walk(history: list[tuple[float, object]]) -> list[tuple[Registration, Registration, Change | None]]:
+    """Before, after and change of each step; time goes on by the seconds of each."""
+    held, now, found = Registration(), NOW, []
+    for seconds, what in history:
+        now += timedelta(seconds=seconds)
+        match what:
+            case Claim():
+                taken, change = fold(held, what, now, TIMERS, region="north")
+            case "deadline":
+                taken, change = expire(held, now, TIMERS)
+            case "blind":
+                taken, change = blind(held, now, TIMERS, since=now - timedelta(seconds=100))
+            case "revoke":
+                taken, change = revoke(held, now)
+            case _:
+                assert isinstance(what, int)
+                taken, change = evidence(held, what, now, TIMERS)
+        found.append((held, taken, change))
+        held = taken
+    return found
+
+
+@given(steps)
+def test_changes_are_dated_in_order_and_since_is_the_last_change_of_state(
+    history: list[tuple[float, object]],
+) -> None:
+    last = None
+    for before, now, change in walk(history):
+        if change is None:
+            assert (before.state, before.since) == (now.state, now.since)
+            continue
+        assert (change.before, change.after, change.reason) == (before.state, now.state, now.reason)
+        if change.before is not change.after or before.since is None:
+            assert last is None or change.at >= last
+            assert now.since == change.at
+            last = change.at
+        assert now.since == last
+
+
+@given(steps)
+def test_what_waits_has_a_deadline_and_what_ended_has_none(history: list[tuple[float, object]]) -> None:
+    for _, now, _ in walk(history):
+        waits = now.state in (PresenceState.ONLINE, PresenceState.SUSPECT, PresenceState.ASLEEP)
+        assert (now.deadline is not None) == (waits or now.reason == Reason.GATEWAY)
+
+
+# -- who took over, who was revoked, whose clock is wrong ----------------------------------------
+
+
+def test_a_session_that_takes_over_an_open_one_replaces_it() -> None:
+    held = after(claim("attach", 1), claim("attach", 2))
+    assert (held.state, held.reason, held.evidence["replaced"]) == ("online", "replaced", 1)
+    back = after(claim("attach", 1), will(1), claim("attach", 2))
+    assert (back.state, back.reason) == ("online", "attach"), "that one had ended"
+
+
+def test_attached_in_another_region_is_a_handover_before_or_after_the_goodbye() -> None:
+    held = after(claim("attach"))
+    goodbye = claim("detach", n=2, reason="handover", to="south")
+    first, _ = fold(held, claim("attach", 2), later(1), TIMERS, region="south")
+    late, change = fold(first, goodbye, later(2), TIMERS, region="north")
+    assert (late, change) == (first, None)
+    gone, _ = fold(held, goodbye, later(1), TIMERS, region="north")
+    second, _ = fold(gone, claim("attach", 2), later(2), TIMERS, region="south")
+    for found in (first, second):
+        assert (found.state, found.reason, found.region) == ("online", "handover", "south")
+        assert found.evidence["from"] == "north"
+
+
+def test_an_address_is_of_one_region() -> None:
+    held = after(claim("attach", address="10.1.0.7"))
+    there, _ = fold(held, claim("attach", 2), later(1), TIMERS, region="south")
+    assert there.address is None
+
+
+def test_who_was_revoked_stays_offline_until_a_newer_session() -> None:
+    held, change = revoke(after(claim("attach")), later(1))
+    assert change is not None
+    assert (held.state, held.reason, held.deadline) == ("offline", "revoked", None)
+    for late in (claim("update", n=2), claim("sleep", n=3, sleep_s=60.0), will()):
+        assert fold(held, late, later(2), TIMERS, region="north") == (held, None)
+    assert evidence(held, 1, later(2), TIMERS) == (held, None)
+    assert revoke(held, later(3)) == (held, None)
+    again, _ = fold(held, claim("attach", 2), later(9), TIMERS, region="north")
+    assert (again.state, again.reason) == ("online", "attach")
+
+
+@pytest.mark.parametrize("measured", [datetime(1970, 1, 1, tzinfo=UTC), later(301)])
+def test_a_clock_that_cannot_be_right_is_refused_and_the_claim_taken(measured: datetime) -> None:
+    held, _ = fold(None, Claim(ClaimKind.ATTACH, 1, measured, n=1), NOW, TIMERS, region="north")
+    assert (held.state, held.reason, held.since) == ("online", "clock", NOW)
+    assert "measured" not in held.evidence
+    assert datetime.fromisoformat(held.evidence["refused"]) == measured
+    gone, _ = fold(
+        held,
+        Claim(ClaimKind.DETACH, 1, measured, n=2, reason="shutdown"),
+        later(9),
+        TIMERS,
+        region="north",
+    )
+    assert (gone.state, gone.reason, gone.since) == ("offline", "shutdown", later(9))
+
+
+@given(st.floats(0.001, 31 * 86400), st.floats(0.001, 31 * 86400))
+def test_an_interval_counts_from_the_claim_that_told_it_within_bounds(first: float, second: float) -> None:
+    held = after(claim("attach", update_interval=first))
+    held, change = fold(held, claim("update", n=2, update_interval=second), later(1), TIMERS, region="north")
+    assert change is None
+    assert held.deadline is not None
+    waited = (held.deadline - later(1)).total_seconds() - TIMERS.grace_s
+    assert waited == pytest.approx(min(max(second, 1), 86400), abs=1e-5)
+
+
+def test_a_command_response_is_a_sign_of_life() -> None:
+    suspect, _ = expire(after(claim("attach")), later(75), TIMERS)
+    online, _ = evidence(suspect, 1, later(80), TIMERS, by=Reason.RESPONSE)
+    assert (online.state, online.reason, online.evidence["by"]) == (
+        "online",
+        "command response",
+        "command response",
     )
 
 
-@given(histories())
-def test_never_offline_while_a_newer_session_is_attached(history: list[Claim]) -> None:
-    newest = max(c.epoch for c in history) + 1
-    held = after(*history, claim("attach", newest), *history)
-    assert held.state is PresenceState.ONLINE
-    assert held.epoch == newest
+# -- a link that comes and goes ------------------------------------------------------------------
+
+
+def flap(losses: int, every_s: float = 10, timers: Timers = TIMERS) -> tuple[Registration, int]:
+    """A vehicle that was lost so often and attached again each time, and how many changes that made."""
+    held, changes, number = Registration(), 0, 0
+    for number in range(losses):
+        for seconds, said in ((0, claim("attach", number + 1)), (every_s / 2, will(number + 1))):
+            moment = later(number * every_s + seconds)
+            held, change = fold(held, said, moment, timers, region="north")
+            changes += change is not None
+    held, change = fold(held, claim("attach", losses + 1), later(losses * every_s), timers, region="north")
+    return held, changes + (change is not None)
+
+
+def test_a_link_that_flaps_is_one_episode_with_its_count() -> None:
+    assert (flap(2)[0].state, flap(2)[1]) == ("online", 5)
+    for losses in (3, 50):
+        held, changes = flap(losses)
+        assert (held.state, held.reason, changes) == ("suspect", "flapping", 6)
+        assert held.evidence["flaps"] == losses
+        assert held.evidence["flaps_since"] == "2026-05-01T12:00:05.000Z"
+        assert held.evidence["by"] == "attach", "the evidence stays true"
+        assert held.deadline == later(losses * 10 + 75)
+
+
+def test_losses_that_are_far_apart_are_no_episode() -> None:
+    held, changes = flap(20, every_s=60)
+    assert (held.state, held.reason, changes) == ("online", "attach", 41)
+    assert flap(20, timers=STEADY)[0].state is PresenceState.ONLINE
+
+
+def test_an_episode_ends_when_the_link_has_held() -> None:
+    held, _ = flap(4)  # lost at 5, 15, 25 and 35 s
+    same, change = evidence(held, 5, later(94.9), TIMERS)
+    assert change is None
+    online, change = evidence(same, 5, later(95), TIMERS)
+    assert change is not None
+    assert (online.state, online.reason, online.since) == ("online", "telemetry", later(95))
+    assert online.evidence["flaps"] == 4
+    lost, _ = fold(online, will(5), later(96), TIMERS, region="north")
+    assert (lost.reason, lost.flaps) == ("lost", 1), "another begins anew"
+
+
+def test_an_episode_ends_when_the_vehicle_stays_away() -> None:
+    held, _ = flap(4)
+    lost, change = fold(held, will(5), later(41), TIMERS, region="north")
+    assert change is None
+    assert (lost.state, lost.reason, lost.deadline) == ("suspect", "flapping", later(41 + 60))
+    gone, _ = expire(lost, later(101), TIMERS)
+    assert (gone.state, gone.reason, gone.evidence["flaps"]) == ("offline", "lost", 5)
+
+
+def test_silence_ends_an_episode_as_it_ends_online() -> None:
+    held, _ = flap(4)
+    assert held.deadline is not None
+    suspect, change = expire(held, held.deadline, TIMERS)
+    assert change is not None
+    assert change.page
+    assert (suspect.state, suspect.reason) == ("suspect", "overdue")
+
+
+def test_two_units_with_one_credential_are_an_episode() -> None:
+    held: Registration | None = None
+    changes = 0
+    for epoch in range(1, 40):
+        held, change = fold(held, claim("attach", epoch), later(epoch), TIMERS, region="north")
+        changes += change is not None
+    assert held is not None
+    assert (held.state, held.reason, changes) == ("suspect", "flapping", 4)
 
 
 @pytest.mark.parametrize("state", list(PresenceState))
