@@ -100,7 +100,8 @@ class World:
         return {row["vehicle_id"]: replace(from_row(row), cursor=0) for row in rows}
 
     async def events(self) -> Counter[int]:
-        return Counter(dict(await self.connection.fetch(EVENTS, list(self.ids.values()))))
+        rows = await self.connection.fetch(EVENTS, list(self.ids.values()))
+        return Counter({row["vehicle_id"]: row["count"] for row in rows})
 
     async def _take(self, heard: Heard, *, elsewhere: bool = False, returned: bool = False) -> list[str]:
         outcome = await self._register(elsewhere=elsewhere).take(
