@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.vehicle_sim.garage import opened
 from tests.vehicle_sim.small_platform import BrokerProcess, SmallPlatform
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+    from tests.vehicle_sim.garage import Garage
 
 _regions = itertools.count(1)
 
@@ -44,3 +47,17 @@ async def mortal(tmp_path: Path) -> AsyncIterator[SmallPlatform]:
     yield small
     await small.stop()
     broker.kill()
+
+
+@pytest.fixture
+async def garage(platform: SmallPlatform, tmp_path: Path) -> AsyncIterator[Garage]:
+    """A garage on the shared broker."""
+    async with opened(platform, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def mortal_garage(mortal: SmallPlatform, tmp_path: Path) -> AsyncIterator[Garage]:
+    """A garage on a broker that may be killed."""
+    async with opened(mortal, tmp_path) as made:
+        yield made

@@ -1,108 +1,21 @@
-"""One unit on a real broker: attach, telemetry, acknowledgement, lost links, commands, a clean stop."""
+"""One unit on a real broker: attach, telemetry, acknowledgement, lost links, a clean stop."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import pytest
-
 from fleetcell.contract import ledger
-from fleetcell.contract.messages import ClaimKind, Command, Page, PresenceState, Telemetry
+from fleetcell.contract.messages import ClaimKind, Page, PresenceState, Telemetry
 from fleetcell.contract.presence import Reason, Registration, to_state
 from fleetcell.contract.topics import Channel
-from fleetcell.mqtt import Backoff
-from vehicle_sim.delivery import DeliveryPolicy
-from vehicle_sim.session import LinkOptions, VehicleUnit
-from vehicle_sim.spool import Spool
-from vehicle_sim.tally import Tally
+from tests.vehicle_sim.garage import NOON_MS, SIGNALS, make
 from vehicle_sim.unit import PresencePolicy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    from tests.vehicle_sim.small_platform import SmallPlatform
-
-SECRET = "secret-of-the-car"
-SIGNALS = {"lat": 60.17, "lon": 24.94, "speed": 31.5, "ignition": True}
-NOON_MS = 1_780_000_000_000
-
-
-class Garage:
-    """Starts and ends units of one vehicle on one spool directory."""
-
-    def __init__(self, platform: SmallPlatform, directory: Path) -> None:
-        self.car = f"car-of-{platform.region}"
-        self.platform = platform
-        self.directory = directory
-        self.tally = Tally()
-        self.link = LinkOptions(
-            platform.broker.url,
-            platform.region,
-            presence=PresencePolicy(claim_retry_first_s=0.2, update_interval_s=30),
-            delivery=DeliveryPolicy(window_s=0.02, retry_first_s=0.3, batch_samples=10),
-            backoff=Backoff(0.02, 0.2),
-        )
-        self.running: dict[VehicleUnit, asyncio.Task[None]] = {}
-
-    def start(self) -> VehicleUnit:
-        """Power up."""
-        spool = Spool(self.directory)
-        spool.open()
-        self.tally = Tally(backlog=spool.pending_count)
-        unit = VehicleUnit(self.car, SECRET, spool, self.link, self.tally, random.Random(7))
-        self.running[unit] = asyncio.create_task(unit.run())
-        return unit
-
-    async def online(self) -> VehicleUnit:
-        """Power up, and wait until the unit knows that it is registered."""
-        unit = self.start()
-        await unit.wait_registered()
-        return unit
-
-    async def stop(self, unit: VehicleUnit) -> None:
-        """A clean stop."""
-        unit.stop()
-        await self.running.pop(unit)
-
-    async def cut_off(self, unit: VehicleUnit) -> None:
-        """Power loss: the link just ends."""
-        task = self.running.pop(unit)
-        task.cancel()
-        await asyncio.wait([task])
-
-
-@pytest.fixture
-async def garage(platform: SmallPlatform, tmp_path: Path) -> AsyncIterator[Garage]:
-    """A garage on the shared broker."""
-    async with opened(platform, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def mortal_garage(mortal: SmallPlatform, tmp_path: Path) -> AsyncIterator[Garage]:
-    """A garage on a broker that may be killed."""
-    async with opened(mortal, tmp_path) as made:
-        yield made
-
-
-@contextlib.asynccontextmanager
-async def opened(platform: SmallPlatform, directory: Path) -> AsyncIterator[Garage]:
-    made = Garage(platform, directory / "unit")
-    platform.register(made.car, SECRET)
-    yield made
-    for unit in list(made.running):
-        await made.cut_off(unit)
-
-
-def make(unit: VehicleUnit, count: int) -> None:
-    for number in range(count):
-        unit.record(NOON_MS + 1000 * number, SIGNALS)
+    from tests.vehicle_sim.garage import Garage
 
 
 async def test_readings_are_stored_once_and_the_spool_is_emptied(garage: Garage) -> None:
@@ -236,17 +149,6 @@ async def test_a_unit_that_lost_its_counter_learns_it_from_a_republished_state(m
     garage.directory = garage.directory.with_name("a-new-computer")
     unit = await garage.online()
     assert unit.spool.epochs.value == gateway.registrations[garage.car].epoch == 3
-
-
-async def test_a_command_is_answered_as_not_supported(garage: Garage) -> None:
-    gateway = garage.platform.gateway
-    await garage.online()
-    later = datetime.now(UTC) + timedelta(minutes=1)
-    gateway.send(garage.car, Channel.COMMAND, Command("c-1", "honk", 1, later))
-    await gateway.until(lambda: bool(gateway.responses))
-    assert gateway.responses[0]["id"] == "c-1"
-    assert gateway.responses[0]["state"] == "failed"
-    assert "not supported" in gateway.responses[0]["error"]
 
 
 async def test_a_rejected_reading_is_found_and_declared_and_the_others_are_stored(garage: Garage) -> None:
