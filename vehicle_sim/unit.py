@@ -439,7 +439,13 @@ class Unit:
 
 
 def _ended(state: State) -> bool:
-    """Whether a session of this epoch has said goodbye or was lost: only a newer epoch comes back."""
+    """Whether a session of this epoch has said goodbye or was lost: only a newer epoch comes back.
+
+    The evidence tells of the will where the state does not: heard by a gateway that was blind, it makes
+    `unknown`, and yet no claim of this epoch counts any more.
+    """
+    if state.evidence.get("by") == "will":
+        return True
     if state.state is PresenceState.OFFLINE:
         return state.reason != Reason.TIMEOUT
     return state.state is PresenceState.SUSPECT and state.reason in (Reason.LOST, Reason.HANDOVER)

@@ -7,6 +7,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -201,6 +202,14 @@ def test_an_epoch_that_another_session_used_or_ended_is_left_for_a_later_one(see
     fresh, _ = new_unit()
     fresh.connecting(5)
     assert fresh.state(seen, 0.0) == [Renew(seen.epoch)], "retained: it comes before any claim"
+
+
+def test_a_will_that_a_blind_gateway_heard_ends_the_epoch_too() -> None:
+    unit, _ = online(5)
+    unknown = state(5, 1, PresenceState.UNKNOWN, Reason.GATEWAY)
+    assert unit.state(msgspec.structs.replace(unknown, evidence={"by": "will", "epoch": 5}), 1.0) == [
+        Renew(5)
+    ]
 
 
 def test_a_lost_link_means_a_new_epoch_and_a_new_attach() -> None:
