@@ -13,7 +13,18 @@ from broker.app import amqtt_config
 from broker.broker import Broker
 from broker.limits import Limits
 from fleetcell.contract.credentials import CredentialsFile, ServiceCredential, encode_file, mac
-from fleetcell.contract.messages import Ack, Claim, ClaimKind, GatewayStatus, State, decode, encode
+from fleetcell.contract.messages import (
+    Ack,
+    Claim,
+    ClaimKind,
+    Command,
+    GatewayStatus,
+    Response,
+    ResponseState,
+    State,
+    decode,
+    encode,
+)
 from fleetcell.contract.topics import Channel, Role, gateway_topic, unit_filters, vehicle_topic
 from fleetcell.mqtt import Backoff, MqttBridge, Will
 from fleetcell.settings import BrokerSettings, IngestSettings
@@ -274,6 +285,20 @@ class Unit:
     async def state(self, wanted: Callable[[State], bool]) -> State:
         """The first `state` that is as wanted, among those received and to come."""
         return await self._next(Channel.STATE, lambda payload: decode(State, payload), wanted)
+
+    async def command(self, wanted: Callable[[Command], bool] = lambda _: True) -> Command:
+        """The first command that is as wanted, among those received and to come."""
+        return await self._next(Channel.COMMAND, lambda payload: decode(Command, payload), wanted)
+
+    def commands(self) -> list[Command]:
+        """Every command so far."""
+        topic = vehicle_topic(REGION, self.name, Channel.COMMAND)
+        return [decode(Command, payload) for payload in self._received[topic]]
+
+    async def respond(self, command_id: str, state: ResponseState, **fields: Any) -> None:
+        """Answer a command, as this session."""
+        response = Response(command_id, state, **{"epoch": self.epoch, **fields})
+        await self.send(Channel.RESPONSE, encode(response))
 
     async def ack(self, wanted: Callable[[Ack], bool]) -> Ack:
         return await self._next(Channel.ACK, lambda payload: decode(Ack, payload), wanted)
