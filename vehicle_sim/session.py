@@ -118,12 +118,12 @@ class VehicleUnit:
         attempt = 0
         try:
             self._power_up()
-            while not self._unit.gone:
+            while not self.gone:
                 await self._awake.wait()
                 connected_at = self._now()
                 self._bridge = self._make_bridge()
                 await self._bridge.run()
-                if self._unit.gone:
+                if self.gone:
                     break
                 self._do(self._unit.disconnected(self._now()))
                 if self._restarting:
@@ -215,6 +215,11 @@ class VehicleUnit:
         return self._unit.registered
 
     @property
+    def gone(self) -> bool:
+        """Whether it has left for good."""
+        return self._unit.phase is Phase.GONE
+
+    @property
     def asleep(self) -> bool:
         """Whether it sleeps: no session, and none wanted."""
         return self._unit.phase is Phase.ASLEEP
@@ -233,7 +238,7 @@ class VehicleUnit:
     @property
     def connection_problem(self) -> str | None:
         """Why there is no connection, as far as the broker or the network said; None for one that left."""
-        wants_none = self._bridge is None or self._unit.gone or self.asleep
+        wants_none = self._bridge is None or self.gone or self.asleep
         return None if wants_none or self._bridge is None else self._bridge.last_error
 
     # -- actions ----------------------------------------------------------------------------------

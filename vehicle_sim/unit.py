@@ -16,7 +16,7 @@ for a bounded while, and disconnects. It attaches again when the sleep is over o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +33,7 @@ from vehicle_sim.actions import (
     SendClaim,
     SendResponse,
 )
+from vehicle_sim.claims import Claims, epoch_is_over
 
 if TYPE_CHECKING:
     import random
@@ -75,15 +76,6 @@ class Phase(Enum):
 _SERVED: Final = frozenset({Phase.UP, Phase.DOZING})  # claims and telemetry go out
 
 
-@dataclass(slots=True)
-class _Repeat:
-    """A claim that is repeated until `state` shows it."""
-
-    claim: SendClaim
-    attempt: int
-    due: float
-
-
 class Unit:
     """The unit of one vehicle."""
 
@@ -97,9 +89,7 @@ class Unit:
         self.delivery = delivery
         self._policy = policy
         self._rng = rng
-        self._n = 0
-        self._repeat: _Repeat | None = None
-        self._timers_untold = False  # the update interval changed since it was claimed
+        self._claims = Claims(policy, rng)
         self._linked = False
         self._answers: list[Response] = []  # that no link has taken
         self._answers_due = _NEVER
@@ -117,8 +107,7 @@ class Unit:
         self.epoch = epoch
         self.registered = False
         self.shown = None
-        self._n = 0
-        self._repeat = None
+        self._claims.begin_session()
         self._storing = None
 
     def connected(self, now: float) -> list[Action]:
@@ -130,15 +119,17 @@ class Unit:
             return [self._goodbye(now), *self._send_answers()]
         self.phase = Phase.UP
         self._update_due = now + self.update_interval_s
-        if now < self.sleep_until < _NEVER:  # the link was lost before the register showed the sleep
-            return [self._doze(now), *self._send_answers(), *self._send(now)]
-        return [self._claim(ClaimKind.ATTACH, now, repeat=True), *self._send_answers(), *self._send(now)]
+        lost_before_sleep = now < self.sleep_until < _NEVER
+        first = (
+            self._doze(now) if lost_before_sleep else self._claims.make(ClaimKind.ATTACH, now, repeat=True)
+        )
+        return [first, *self._send_answers(), *self._send(now)]
 
     def disconnected(self, now: float) -> list[Action]:
         """The link is gone; the bridge makes another."""
         self._linked = self.registered = False
         self.shown = None
-        self._repeat = None
+        self._claims.settle()
         self._update_due = self._wait_due = self._answers_due = _NEVER
         self.delivery.lost(now)
         if self.phase is Phase.LEAVING and self._restarts:
@@ -154,22 +145,22 @@ class Unit:
         if self.phase in (Phase.GONE, Phase.ASLEEP) or state.epoch < self.epoch:
             return []
         if self.phase is Phase.LEAVING:
-            shown = state.epoch > self.epoch or (state.n or 0) >= self._n
+            shown = state.epoch > self.epoch or (state.n or 0) >= self._claims.n
             return self._leave() if shown else []
-        if state.epoch > self.epoch or (state.n or 0) > self._n or _ended(state):
+        if state.epoch > self.epoch or (state.n or 0) > self._claims.n or epoch_is_over(state):
             return [Renew(state.epoch)]
         self.shown = state.state
         self.registered = state.state is PresenceState.ONLINE
-        shown = self._repeat is not None and (state.n or 0) >= self._repeat.claim.n
+        shown = self._claims.is_shown(state.n)
         if self.phase is Phase.DOZING:
             if not shown:
                 return []
-            self._repeat = None
+            self._claims.settle()
             self._sleep_shown = True
             return self._rest_when_done()
         if self.registered or shown:
-            self._repeat = None
-        if self.registered or self.phase is not Phase.UP or self._repeat is not None:
+            self._claims.settle()
+        if self.registered or self.phase is not Phase.UP or self._claims.repeated is not None:
             return []
         if state.reason == Reason.FLAPPING:  # it was heard; the register waits until the link has settled
             return []
@@ -182,10 +173,9 @@ class Unit:
         """The gateway asks for a sign of life."""
         if self.phase not in _SERVED:
             return []
-        if self._repeat is not None:
-            self._repeat.due = now + self._policy.claim_retry_first_s
-            return [self._repeat.claim]
-        return [self._update(now)] if self.phase is Phase.UP else []
+        if self._claims.repeated is None and self.phase is Phase.UP:
+            return [self._update(now)]
+        return [*self._claims.repeat_now(now)]
 
     def gateway(self, status: GatewayStatus, now: float, *, retained: bool) -> list[Action]:
         """The gateway's status: telemetry is held while it does not store.
@@ -196,8 +186,7 @@ class Unit:
         arrived = self._storing is None and not retained
         if status.storing and (arrived or self._storing is False):
             self.delivery.hurry(now)
-            if self._repeat is not None:
-                self._repeat.due = min(self._repeat.due, now + self._rng.uniform(0.0, 1.0))
+            self._claims.hurry(now + self._rng.uniform(0.0, 1.0))
         self._storing = status.storing
         return self._send(now)
 
@@ -223,7 +212,7 @@ class Unit:
         if seconds == self.update_interval_s:
             return []
         self.update_interval_s = seconds
-        self._timers_untold = True
+        self._claims.timers_changed()
         return [self._update(now)] if self.phase is Phase.UP else []
 
     def sleep(self, seconds: float, now: float) -> list[Action]:
@@ -247,7 +236,7 @@ class Unit:
                 return []
             case Phase.DOZING:
                 self.phase = Phase.UP
-                self._repeat = None
+                self._claims.settle()
                 return [CalledOff(reason), self._update(now)]
             case _:
                 return [CalledOff(reason)]
@@ -278,11 +267,6 @@ class Unit:
     # -- time ---------------------------------------------------------------------------------------
 
     @property
-    def gone(self) -> bool:
-        """Whether the unit has left for good."""
-        return self.phase is Phase.GONE
-
-    @property
     def will_sleep(self) -> bool:
         """Whether a sleep is to come."""
         return self.sleep_until != _NEVER and self.phase is not Phase.ASLEEP
@@ -292,10 +276,9 @@ class Unit:
         """When `tick` has something to do next."""
         if self.phase is Phase.GONE:
             return _NEVER
-        repeat = self._repeat.due if self._repeat else _NEVER
         sends = self.phase in _SERVED and self._storing is not False
         return min(
-            repeat,
+            self._claims.due,
             self._update_due,
             self._wait_due,
             self._stop_due,
@@ -317,12 +300,9 @@ class Unit:
             return actions
         if now >= self._wait_due:
             return [*actions, *(self._rest() if self.phase is Phase.DOZING else self._leave())]
-        if self._repeat is not None and self._repeat.due <= now:
-            self._repeat.attempt += 1
-            self._repeat.due = now + self._retry_delay(self._repeat.attempt)
-            actions.append(self._repeat.claim)
+        actions += self._claims.repeat(now)
         if self._update_due <= now:
-            actions.append(self._update(now) if self._repeat is None else self._renumber(self._repeat, now))
+            actions += self._interval_over(now)
         if self._storing is not False:
             self.delivery.expired(now)
         return [*actions, *self._send(now)]
@@ -338,10 +318,11 @@ class Unit:
                 self._answers.append(response)
                 if self._linked:
                     self._answers_due = now + _NOT_SENT_PAUSE_S
-            case SendClaim() if self._repeat is not None:
-                self._repeat.due = min(self._repeat.due, now + _NOT_SENT_PAUSE_S)
+            case SendClaim() if self._claims.repeated is not None:
+                self._claims.hurry(now + _NOT_SENT_PAUSE_S)
             case SendClaim(timers=timers):
-                self._timers_untold |= timers
+                if timers:
+                    self._claims.timers_changed()
                 self._update_due = min(self._update_due, now + _NOT_SENT_PAUSE_S)
             case _:
                 pass
@@ -350,51 +331,25 @@ class Unit:
 
     def _update(self, now: float) -> SendClaim:
         self._update_due = now + self.update_interval_s
-        return self._claim(ClaimKind.UPDATE, now, repeat=not self.registered)
+        return self._claims.make(ClaimKind.UPDATE, now, repeat=not self.registered)
 
-    def _renumber(self, repeat: _Repeat, now: float) -> SendClaim:
-        """Make a claim that is still not shown a new sign of life: the register takes a number once."""
-        self._n += 1
+    def _interval_over(self, now: float) -> list[SendClaim]:
+        if self._claims.repeated is None:
+            return [self._update(now)]
         self._update_due = now + self.update_interval_s
-        repeat.claim = replace(repeat.claim, n=self._n)
-        return repeat.claim
+        return self._claims.renumber()
 
     def _doze(self, now: float) -> SendClaim:
         self.phase = Phase.DOZING
         self._sleep_shown = False
         self._update_due = _NEVER
         self._wait_due = now + self._policy.sleep_wait_s
-        return self._claim(ClaimKind.SLEEP, now, repeat=True, sleep_s=self.sleep_until - now)
+        return self._claims.make(ClaimKind.SLEEP, now, repeat=True, sleep_s=self.sleep_until - now)
 
     def _goodbye(self, now: float) -> SendClaim:
         self.phase = Phase.LEAVING
         self._update_due = _NEVER
-        return self._claim(ClaimKind.DETACH, now, repeat=True, reason=Reason.SHUTDOWN)
-
-    def _claim(
-        self,
-        kind: ClaimKind,
-        now: float,
-        *,
-        repeat: bool = False,
-        reason: str | None = None,
-        sleep_s: float | None = None,
-    ) -> SendClaim:
-        """The next claim. One that is repeated tells the timers too: the register may have missed them."""
-        self._n += 1
-        timers = kind in (ClaimKind.ATTACH, ClaimKind.UPDATE) and (repeat or self._timers_untold)
-        claim = SendClaim(kind, self._n, reason, sleep_s, timers)
-        if timers:
-            self._timers_untold = False
-        if repeat:
-            self._repeat = _Repeat(claim, 0, now + self._retry_delay(0))
-        return claim
-
-    def _retry_delay(self, attempt: int) -> float:
-        ceiling = min(
-            self._policy.claim_retry_first_s * 2.0 ** min(attempt, 16), self._policy.claim_retry_cap_s
-        )
-        return ceiling * self._rng.uniform(0.75, 1.25)
+        return self._claims.make(ClaimKind.DETACH, now, repeat=True, reason=Reason.SHUTDOWN)
 
     def _send(self, now: float) -> list[Action]:
         actions: list[Action] = []
@@ -424,7 +379,7 @@ class Unit:
     def _rest(self) -> list[Action]:
         self.phase = Phase.ASLEEP
         self.registered = False
-        self._repeat = None
+        self._claims.settle()
         self._wait_due = _NEVER
         return [Rest()]
 
@@ -436,16 +391,3 @@ class Unit:
             return [Restart()]
         self.phase = Phase.GONE
         return [Leave()]
-
-
-def _ended(state: State) -> bool:
-    """Whether a session of this epoch has said goodbye or was lost: only a newer epoch comes back.
-
-    The evidence tells of the will where the state does not: heard by a gateway that was blind, it makes
-    `unknown`, and yet no claim of this epoch counts any more.
-    """
-    if state.evidence.get("by") == "will":
-        return True
-    if state.state is PresenceState.OFFLINE:
-        return state.reason != Reason.TIMEOUT
-    return state.state is PresenceState.SUSPECT and state.reason in (Reason.LOST, Reason.HANDOVER)

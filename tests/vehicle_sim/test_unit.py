@@ -292,7 +292,7 @@ def test_a_clean_stop_detaches_and_leaves_when_the_register_shows_it() -> None:
     assert unit.made(BOOT, 1, 10.1) == [], "nothing is sent after the detach"
     assert unit.state(state(5, 1), 10.2) == []
     assert unit.state(state(5, 2, PresenceState.OFFLINE, Reason.SHUTDOWN), 10.3) == [Leave()]
-    assert unit.gone
+    assert unit.phase is Phase.GONE
     assert unit.stop(11.0) == unit.tick(99.0) == []
 
 
@@ -516,7 +516,7 @@ def test_a_restart_says_goodbye_and_attaches_again() -> None:
     assert unit.disconnected(10.2) == []
     unit.connecting(6)
     assert claims(unit.connected(11.0)) == [(ClaimKind.ATTACH, 1)]
-    assert not unit.gone
+    assert unit.phase is not Phase.GONE
 
 
 @pytest.mark.parametrize("how", ["not shown", "link lost"])
