@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from dashboard.shapes import SILENT_AFTER_S, Ingest, Region, Served
+from dashboard.shapes import SILENT_AFTER_S, Ingest, Region, Served, Uptime
 from fleetcell.contract.messages import PresenceState
 
 if TYPE_CHECKING:
@@ -52,13 +52,16 @@ def regions_of(
     return regions, total
 
 
-def served(regions: Iterable[Region], entries: Mapping[str, Mapping[str, Any]]) -> list[Served]:
-    """Each region with its entry in the directory: rows of regions.sql by region."""
+def served(
+    regions: Iterable[Region], entries: Mapping[str, Mapping[str, Any]], uptimes: Mapping[str, Uptime]
+) -> list[Served]:
+    """Each region with its entry in the directory (rows of regions.sql by region) and its uptime."""
     return [
         Served(
             **msgspec.structs.asdict(region),
             url=entries[region.region]["url"] if region.region in entries else None,
             cells=entries[region.region]["cells"] if region.region in entries else None,
+            uptime=uptimes.get(region.region),
         )
         for region in regions
     ]

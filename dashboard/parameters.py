@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import Depends, Query
 from pydantic import AfterValidator, BeforeValidator
@@ -111,6 +111,15 @@ AsOf = Annotated[
     datetime | None,
     BeforeValidator(_time, json_schema_input_type=str),
     Query(description="What was believed at this time: RFC 3339, or a duration ago"),
+]
+ValidAt = Annotated[
+    datetime | None,
+    BeforeValidator(_time, json_schema_input_type=str),
+    Query(description="What was so at this time, as is known now: RFC 3339, or a duration ago"),
+]
+View = Annotated[
+    Literal["at", "learned_at"],
+    Query(description="By when it became so, or by when it was known"),
 ]
 Bucket = Annotated[
     timedelta | None,

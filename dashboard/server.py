@@ -15,7 +15,7 @@ from dashboard.guard import MAX_BODY, Guard
 from dashboard.metrics import Measure
 from dashboard.pages import STATIC, Pages
 from dashboard.parameters import ONLY_KNOWN_PARAMETERS
-from dashboard.routes import admin, fleet, health, live, map, session, telemetry  # noqa: A004
+from dashboard.routes import admin, fleet, health, live, map, presence, session, telemetry  # noqa: A004
 from dashboard.security import SecurityHeaders
 from fleetcell import __version__
 
@@ -64,7 +64,7 @@ def make_server(services: Services, static: Path = STATIC) -> ASGIApp:
     app.include_router(session.pages)
     # the guard refuses a larger declared length; the router, one that is not declared
     api = APIRouter(prefix=API, dependencies=[ONLY_KNOWN_PARAMETERS], max_body_size=MAX_BODY)
-    for group in (fleet, telemetry, live, map, admin, session):
+    for group in (fleet, presence, telemetry, live, map, admin, session):
         api.include_router(group.router)
     app.include_router(api)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

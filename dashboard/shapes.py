@@ -175,6 +175,15 @@ class VehiclePage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+class Uptime(msgspec.Struct, frozen=True):
+    """Vehicle seconds in each state from `since` until `until`; `online_ratio`: of those in a known state."""
+
+    since: datetime
+    until: datetime
+    seconds: dict[str, float]
+    online_ratio: float | None
+
+
 class Region(msgspec.Struct, frozen=True):
     """A region and its gateway. `lag_s`: how far ingest's storing is behind what it received."""
 
@@ -191,10 +200,14 @@ class Region(msgspec.Struct, frozen=True):
 
 
 class Served(Region, frozen=True):
-    """A region with its broker's address for units and its H3 cells; null where it has not told them."""
+    """A region with its broker's address for units and its H3 cells; null where it has not told them.
+
+    `uptime`: null where no window was asked for, or nothing was heard in it.
+    """
 
     url: str | None
     cells: list[str] | None
+    uptime: Uptime | None
 
 
 class RegionPage(msgspec.Struct, frozen=True):
@@ -221,6 +234,7 @@ class Fleet(msgspec.Struct, frozen=True):
     ingest: Ingest
     live_clients: int
     server_time: datetime
+    uptime: Uptime | None
 
 
 class PresenceItem(msgspec.Struct, frozen=True):
@@ -239,15 +253,6 @@ class PresenceItem(msgspec.Struct, frozen=True):
     address: str | None
     seen_address: str | None
     cursor: int
-
-
-class Uptime(msgspec.Struct, frozen=True):
-    """Seconds in each state between `since` and `until`; `online_ratio`: of the time with a known state."""
-
-    since: datetime
-    until: datetime
-    seconds: dict[str, float]
-    online_ratio: float | None
 
 
 class PresenceHistory(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
-"""The fleet: counts, regions, vehicles, their presence, delivery and events."""
+"""The fleet: counts, regions, vehicles, their delivery and events."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -15,6 +16,7 @@ from dashboard.fleet import STATES, ingest_of, regions_of, served
 from dashboard.paging import decode_key, page
 from dashboard.routes.lookup import vehicle_id_of
 from dashboard.services import Services, Wired
+from dashboard.uptime import uptime_by_region, uptime_of
 from dashboard.vehicles import vehicle_of
 from fleetcell.contract.signals import CATALOGUE
 
@@ -25,9 +27,15 @@ MAX_ITEMS: Final = 1000
 
 
 @router.get("/fleet", responses=schema_reference(shapes.Fleet))
-async def fleet(services: Wired) -> Response:
-    """Vehicles by state and region, and how ingest is doing."""
+async def fleet(
+    services: Wired,
+    since: parameters.Since = None,
+    until: parameters.Until = None,
+    view: parameters.View = "at",
+) -> Response:
+    """Vehicles by state and region, and how ingest is doing; with `since` the uptime from then on."""
     regions, states = await _regions(services)
+    spent = await _spent(services, since, until, view)
     return Json(
         shapes.Fleet(
             vehicles=sum(states.values()),
@@ -36,21 +44,40 @@ async def fleet(services: Wired) -> Response:
             ingest=ingest_of(regions),
             live_clients=len(services.feed.hub.clients),
             server_time=services.feed.now(),
+            uptime=uptime_of(spent) if spent else None,
         )
     )
 
 
 @router.get("/regions", responses=schema_reference(shapes.RegionPage))
-async def regions(services: Wired) -> Response:
-    """Every region with its gateway's health, and with its entry in the directory."""
+async def regions(
+    services: Wired,
+    since: parameters.Since = None,
+    until: parameters.Until = None,
+    view: parameters.View = "at",
+) -> Response:
+    """Every region with its gateway's health and its entry in the directory; with `since` its uptime."""
     found, _states = await _regions(services)
     entries = {row["region"]: row for row in await services.database.fetch("regions")}
-    return Json(shapes.RegionPage(served(found, entries), None))
+    uptimes = uptime_by_region(await _spent(services, since, until, view))
+    return Json(shapes.RegionPage(served(found, entries, uptimes), None))
 
 
 async def _regions(services: Services) -> tuple[list[shapes.Region], dict[str, int]]:
     gateways = await services.database.fetch("gateways")
     return regions_of(gateways, await services.database.fetch("fleet_counts"))
+
+
+async def _spent(
+    services: Services, since: datetime | None, until: datetime | None, view: str
+) -> list[Mapping[str, Any]]:
+    """Vehicle seconds by region and state; none where no window is asked for."""
+    parameters.check_order(since, until)
+    if since is None:
+        if until is not None:
+            raise BadRequestError("until needs a since")
+        return []
+    return await services.database.fetch("fleet_uptime", since, until, view)
 
 
 @router.get("/signals", responses=schema_reference(shapes.SignalPage))
@@ -104,45 +131,6 @@ async def vehicle(vehicle: str, services: Wired) -> Response:
     if row is None:
         raise NotFoundError(f"there is no vehicle {vehicle[:80]!r}; GET /api/v1/vehicles lists them")
     return Json(vehicle_of(row))
-
-
-@router.get("/vehicles/{vehicle}/presence", responses=schema_reference(shapes.PresenceHistory))
-async def presence(
-    vehicle: str,
-    services: Wired,
-    since: parameters.Since = None,
-    until: parameters.Until = None,
-    as_of: parameters.AsOf = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_ITEMS)] = 100,
-    cursor: parameters.Cursor = None,
-) -> Response:
-    """Changes of presence, newest first, and the time in each state; `as_of`: what was believed then."""
-    parameters.check_order(since, until)
-    vehicle_id = await vehicle_id_of(services, vehicle)
-    if as_of is not None:
-        if since is not None or until is not None or cursor is not None:
-            raise BadRequestError("as_of stands alone: leave out since, until and cursor")
-        rows = await services.database.fetch("presence_as_of", vehicle_id, as_of)
-        return Json(shapes.PresenceHistory([shapes.PresenceItem(**row) for row in rows], None, None))
-    after = decode_key(cursor, int)
-    rows = await services.database.fetch(
-        "presence", vehicle_id, since, until, after[0] if after else None, limit + 1
-    )
-    found = [shapes.PresenceItem(**row) for row in rows]
-    items, more = page(found, limit, [(item.cursor,) for item in found])
-    return Json(shapes.PresenceHistory(items, more, await _uptime(services, vehicle_id, since, until)))
-
-
-async def _uptime(
-    services: Services, vehicle_id: int, since: datetime | None, until: datetime | None
-) -> shapes.Uptime | None:
-    rows = await services.database.fetch("presence_uptime", vehicle_id, since, until)
-    if not rows:
-        return None
-    seconds = dict.fromkeys(STATES, 0.0) | {row["state"]: row["seconds"] for row in rows if row["state"]}
-    known = sum(seconds.values()) - seconds["unknown"]
-    ratio = seconds["online"] / known if known > 0 else None
-    return shapes.Uptime(rows[0]["since"], rows[0]["until"], seconds, ratio)
 
 
 @router.get("/vehicles/{vehicle}/delivery", responses=schema_reference(shapes.Delivery))

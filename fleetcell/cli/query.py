@@ -114,13 +114,14 @@ def presence(
     data: DataDir = DEFAULT_DATA,
     since: Annotated[str | None, typer.Option(help="RFC 3339, or an age.")] = None,
     as_of: Annotated[str | None, typer.Option(help="What was believed at this time.")] = None,
+    valid_at: Annotated[str | None, typer.Option(help="What was so at this time, as known now.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """The history of a vehicle's presence: state, reason, evidence."""
     client, path = api(data), f"/api/v1/vehicles/{vehicle}/presence"
-    items = list(
-        client.pages(path, since=moment(since, "--since"), as_of=moment(as_of, "--as-of"), limit=500)
-    )
+    times = {"since": since, "as_of": as_of, "valid_at": valid_at}
+    asked = {name: moment(text, "--" + name.replace("_", "-")) for name, text in times.items()}
+    items = list(client.pages(path, **asked, limit=500))
     if as_json:
         print(json.dumps(items, indent=1))
         return

@@ -113,6 +113,42 @@ async def test_presence_history_as_of_and_uptime(running: Running) -> None:
     assert [item["state"] for item in then.json()["items"]] == ["offline"]
     before = await running.api.get("/api/v1/vehicles/a/presence", params={"as_of": "2h"})
     assert before.json()["items"] == []  # nothing was known then
+    half = {"valid_at": (start + timedelta(minutes=30, seconds=30)).isoformat()}
+    so = await running.api.get("/api/v1/vehicles/a/presence", params=half)
+    assert [item["state"] for item in so.json()["items"]] == ["suspect"]
+    unknown = await running.api.get("/api/v1/vehicles/a/presence", params=half | {"as_of": "30m"})
+    assert unknown.json()["items"] == [], "that was learned just now"
+    wrong = await running.api.get("/api/v1/vehicles/a/presence", params=half | {"since": "1h"})
+    assert wrong.status_code == 422
+
+
+async def test_uptime_of_fleet_and_regions_from_either_view(running: Running) -> None:
+    fleet = running.fleet
+    await fleet.add("a", "b", "silent")
+    await fleet.heartbeat()
+    start = datetime.now(UTC) - timedelta(hours=1)
+    await fleet.presence("a", at=start)
+    await fleet.presence("b", at=start)
+    await fleet.presence("b", "unknown", "gateway", at=start + timedelta(minutes=30))
+    window = {"since": start.isoformat(), "until": (start + timedelta(minutes=45)).isoformat()}
+    (region,) = (await running.api.get("/api/v1/regions", params=window)).json()["items"]
+    total = (await running.api.get("/api/v1/fleet", params=window)).json()["uptime"]
+    assert region["uptime"] == total
+    assert total["seconds"] == {
+        "online": 75 * 60,
+        "suspect": 0,
+        "asleep": 0,
+        "offline": 0,
+        "unknown": 15 * 60,
+    }
+    assert total["online_ratio"] == 1, "blindness is not absence"
+    learned = await running.api.get("/api/v1/fleet", params=window | {"view": "learned_at"})
+    assert sum(learned.json()["uptime"]["seconds"].values()) == 0, "nothing was known then"
+    history = await running.api.get("/api/v1/vehicles/b/presence", params=window | {"view": "learned_at"})
+    assert history.json()["items"] == []
+    assert (await running.api.get("/api/v1/fleet")).json()["uptime"] is None
+    assert (await running.api.get("/api/v1/fleet", params={"until": "1m"})).status_code == 422
+    assert (await running.api.get("/api/v1/fleet", params=window | {"view": "x"})).status_code == 422
 
 
 async def test_delivery_explains_every_number(running: Running) -> None:

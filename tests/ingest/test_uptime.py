@@ -1,0 +1,100 @@
+"""The uptime of a vehicle, a region and the fleet, from either view, against a second-by-second count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.ingest.units import provision
+
+if TYPE_CHECKING:
+    from ingest.database import Connection
+
+START = datetime(2026, 5, 1, tzinfo=UTC)
+LENGTH = 400  # seconds of history
+STATES = ("online", "suspect", "asleep", "offline", "unknown")
+UPTIME = "SELECT region, state, seconds FROM api.uptime($1, $2, $3, $4)"
+ADD = """
+    INSERT INTO fleet.presence_event (cursor, vehicle_id, at, learned_at, state, reason, epoch, region)
+    VALUES (nextval('fleet.presence_cursor'), $1, $2, $3, $4, $5, 1, $6)
+"""
+
+
+class Event(NamedTuple):
+    at: int  # seconds from the start; both times only grow, and it is known when it is so or later
+    learned_at: int
+    state: str
+    reason: str
+    region: str
+
+
+def history(random: Random) -> list[Event]:
+    """What a vehicle may have gone through; often several things at one time, and some learned late."""
+    found, at, learned = [], 0, 0
+    for _ in range(random.randrange(12)):
+        at += random.choice((0, 1, random.randrange(60)))
+        learned = max(learned, at + random.choice((0, 0, random.randrange(90))))
+        reason = "revoked" if random.random() < 0.05 else "attach"
+        state = "offline" if reason == "revoked" else random.choice(STATES)
+        found.append(Event(at, learned, state, reason, random.choice(("north", "south"))))
+    return found
+
+
+def counted(events: list[Event], since: int, until: int, view: str) -> Counter[tuple[str, str]]:
+    """In each second counts what the newest event says whose time has come by then."""
+    spent: Counter[tuple[str, str]] = Counter()
+    for second in range(since, until):
+        known = [event for event in events if getattr(event, view) <= second]
+        if known and known[-1].reason != "revoked":
+            spent[known[-1].region, known[-1].state] += 1
+    return spent
+
+
+async def asked(
+    connection: Connection, since: int, until: int, view: str, vehicle: int | None
+) -> Counter[tuple[str, str]]:
+    rows = await connection.fetch(UPTIME, moment(since), moment(until), view, vehicle)
+    return Counter({(row["region"], row["state"]): round(row["seconds"], 3) for row in rows})
+
+
+def moment(second: int) -> datetime:
+    return START + timedelta(seconds=second)
+
+
+async def test_uptime_is_what_a_second_by_second_count_says(connection: Connection) -> None:
+    seed = Random().randrange(2**32)
+    random = Random(seed)
+    ids = await provision(connection, *(f"car-{number}" for number in range(40)))
+    histories = {vehicle_id: history(random) for vehicle_id in ids.values()}
+    flat = [(vehicle_id, event) for vehicle_id, events in histories.items() for event in events]
+    flat.sort(key=lambda one: one[1].learned_at)  # the order of the cursors; stable within a vehicle
+    await connection.executemany(
+        ADD,
+        [
+            (vehicle, moment(event.at), moment(event.learned_at), event.state, event.reason, event.region)
+            for vehicle, event in flat
+        ],
+    )
+    for _ in range(15):
+        since, until = sorted(random.randrange(-20, LENGTH + 200) for _ in range(2))
+        for view in ("at", "learned_at"):
+            total: Counter[tuple[str, str]] = Counter()
+            for vehicle_id, events in histories.items():
+                wanted = counted(events, since, until, view)
+                total += wanted
+                if vehicle_id % 5 == 0:
+                    found = await asked(connection, since, until, view, vehicle_id)
+                    assert found == wanted, (seed, since, until, view, events)
+            found = await asked(connection, since, until, view, None)
+            assert found == total, (seed, since, until, view)
+
+
+async def test_what_is_erased_counts_nowhere(connection: Connection) -> None:
+    ids = await provision(connection, "car")
+    event = Event(0, 0, "online", "attach", "north")
+    await connection.execute(ADD, ids["car"], START, START, event.state, event.reason, event.region)
+    assert await asked(connection, 10, 20, "at", None) == {("north", "online"): 10}
+    await connection.execute("UPDATE fleet.vehicle SET erased_at = now()")
+    assert await asked(connection, 10, 20, "at", None) == {}
