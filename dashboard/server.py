@@ -11,11 +11,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Match, Route
 
 from dashboard import problems, shapes
+from dashboard.commands import Command, CommandPage
 from dashboard.guard import MAX_BODY, Guard
 from dashboard.metrics import Measure
 from dashboard.pages import STATIC, Pages
 from dashboard.parameters import ONLY_KNOWN_PARAMETERS
-from dashboard.routes import admin, fleet, health, live, map, presence, session, telemetry  # noqa: A004
+from dashboard.routes import admin, commands, fleet, health, live, map, presence, session, telemetry  # noqa: A004
 from dashboard.security import SecurityHeaders
 from fleetcell import __version__
 
@@ -45,6 +46,8 @@ ANSWERS: Final = (
     shapes.Delivery,
     shapes.EventPage,
     shapes.ProvisionedPage,
+    Command,
+    CommandPage,
     shapes.Session,
     problems.Problem,
 )
@@ -64,7 +67,7 @@ def make_server(services: Services, static: Path = STATIC) -> ASGIApp:
     app.include_router(session.pages)
     # the guard refuses a larger declared length; the router, one that is not declared
     api = APIRouter(prefix=API, dependencies=[ONLY_KNOWN_PARAMETERS], max_body_size=MAX_BODY)
-    for group in (fleet, presence, telemetry, live, map, admin, session):
+    for group in (fleet, presence, telemetry, live, map, admin, commands, session):
         api.include_router(group.router)
     app.include_router(api)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
