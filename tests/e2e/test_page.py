@@ -52,7 +52,9 @@ def test_the_printed_link_signs_in(platform: RunningPlatform, open_page: OpenPag
     assert "token" not in viewer.page.url
 
 
-def test_a_key_signs_in_and_out_and_a_wrong_one_does_not(platform: RunningPlatform, open_page: OpenPage) -> None:
+def test_a_key_signs_in_and_out_and_a_wrong_one_does_not(
+    platform: RunningPlatform, open_page: OpenPage
+) -> None:
     viewer = open_page(signed_in=False)
     viewer.expected_errors = re.compile("401|WebSocket connection")
     page = viewer.page
@@ -136,6 +138,31 @@ def test_the_panel_of_a_vehicle(open_page: OpenPage) -> None:
 
     viewer.page.reload()  # the address keeps the selection
     expect(viewer.panel(vehicle)).to_be_visible()
+
+
+def test_commands_are_sent_from_the_panel(platform: RunningPlatform, open_page: OpenPage) -> None:
+    viewer = open_page()
+    viewer.wait_live()
+    row = viewer.page.get_by_role("option").nth(1)
+    vehicle = row.get_attribute("data-vehicle") or ""
+    row.click()
+    commands = viewer.panel(vehicle).get_by_role("region", name="Commands")
+    expect(commands).to_contain_text("None yet.")
+    commands.get_by_label("Command").select_option("lock")
+    commands.get_by_role("button", name="Send").click()
+    done = commands.locator("[data-command=lock][data-command-state=succeeded]")
+    expect(done).to_contain_text("locked true")
+
+    # One for a vehicle that was never heard waits, and can be called off.
+    platform.ask("POST", "/api/v1/vehicles", json={"id": "silent-1"}).raise_for_status()
+    viewer.page.goto("/#vehicle=silent-1")
+    commands = viewer.panel("silent-1").get_by_role("region", name="Commands")
+    commands.get_by_label("Command").select_option("sleep")
+    commands.get_by_label("s", exact=True).fill("30")
+    commands.get_by_role("button", name="Send").click()
+    expect(commands.locator("[data-command=sleep]")).to_contain_text("waits until it can be reached")
+    commands.get_by_role("button", name="Call off").click()
+    expect(commands.locator("[data-command-state=cancelled]")).to_contain_text("called off")
 
 
 def test_colours_are_chosen_and_kept(open_page: OpenPage) -> None:

@@ -76,7 +76,7 @@ export class Api {
 
   /** The newest first. */
   async commands(id: string, limit: number, signal: AbortSignal): Promise<Command[]> {
-    const answer = await this.get(`vehicles/${encodeURIComponent(id)}/commands`, { limit: String(limit) }, signal);
+    const answer = await this.get("commands", { vehicle: id, limit: String(limit) }, signal);
     return read.list(answer["items"], "items", read.command, this.problem);
   }
 
