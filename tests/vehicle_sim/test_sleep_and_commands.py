@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from fleetcell.contract.messages import ClaimKind, Command
 from fleetcell.contract.topics import Channel
+from fleetcell.layout import environment_of
 from tests.vehicle_sim.garage import make
 
 if TYPE_CHECKING:
     from tests.vehicle_sim.garage import Garage
+    from tests.vehicle_sim.small_platform import SmallPlatform
     from vehicle_sim.session import VehicleUnit
 
 
 def send(garage: Garage, id_: str, name: str, args: dict[str, Any] | None = None, **more: Any) -> None:
     """Send a command for the session that the register has."""
-    gateway = garage.platform.gateway
+    send_to(garage.car, garage.platform, id_, name, args, **more)
+
+
+def send_to(
+    car: str, platform: SmallPlatform, id_: str, name: str, args: dict[str, Any] | None = None, **more: Any
+) -> None:
     fields: dict[str, Any] = {
-        "epoch": gateway.registrations[garage.car].epoch,
+        "epoch": platform.gateway.registrations[car].epoch,
         "not_after": datetime.now(UTC) + timedelta(minutes=1),
     }
-    gateway.send(garage.car, Channel.COMMAND, Command(id_, name, args=args or {}, **fields | more))
+    command = Command(id_, name, args=args or {}, **fields | more)
+    platform.gateway.send(car, Channel.COMMAND, command)
 
 
 async def answers(garage: Garage, count: int) -> list[tuple[str, str, Any]]:
     """The first answers: id, state, and result or error."""
-    gateway = garage.platform.gateway
+    return await answers_of(garage.platform, count)
+
+
+async def answers_of(platform: SmallPlatform, count: int) -> list[tuple[str, str, Any]]:
+    gateway = platform.gateway
     await gateway.until(lambda: len(gateway.responses) >= count)
     return [(said["id"], said["state"], said.get("result", said.get("error"))) for said in gateway.responses]
 
@@ -131,6 +144,38 @@ async def test_a_command_is_done_once_though_it_comes_three_times_and_again_afte
     send(garage, "c-3", "ping")
     assert (await answers(garage, 6))[-1][2]["boot"] == again.spool.current.boot
     assert sum(claim.update_interval == 20 for _, claim in gateway.claims) == 2, "the change, the attach"
+
+
+async def test_a_killed_simulator_does_not_do_a_command_again(platform: SmallPlatform) -> None:
+    gateway, car = platform.gateway, "taxi-0001"
+    first = await start_simulator(platform)
+    await gateway.until(lambda: gateway.state(car) == ("online", "attach"))
+    for _ in range(3):
+        send_to(car, platform, "c-1", "ping")
+    send_to(car, platform, "c-2", "lock")
+    said = await answers_of(platform, 4)
+    first.kill()
+    await first.wait()
+    await gateway.until(lambda: gateway.state(car)[1] == "lost")
+    second = await start_simulator(platform)
+    await gateway.until(lambda: gateway.state(car)[0] == "online")
+    send_to(car, platform, "c-1", "ping")
+    assert [answer for answer in await answers_of(platform, 5) if answer[0] == "c-1"] == [said[0]] * 4
+    before = said[0][2]["boot"]
+    await gateway.until(lambda: any(boot != before for _, boot in gateway.readings))
+    (fresh,) = {boot for _, boot in gateway.readings} - {before}
+    assert gateway.readings[car, fresh][1].s["locked"] is True, "as it was left"
+    second.kill()
+    await second.wait()
+
+
+async def start_simulator(platform: SmallPlatform) -> asyncio.subprocess.Process:
+    """`fleetcell sim run` with one vehicle, as a process."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "fleetcell", "sim", "run", "--vehicles", "1",
+        env=environment_of({"data_dir": platform.layout.root}),
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 async def test_an_interval_is_changed_at_once_and_kept(garage: Garage) -> None:
