@@ -23,7 +23,12 @@ pytest_plugins = ["tests.postgres_servers", "tests.broker_servers"]
 
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL", "") not in {"", "0"}
 
-hypothesis.settings.register_profile("fleetcell", deadline=None, print_blob=True)
+hypothesis.settings.register_profile(
+    "fleetcell",
+    deadline=None,  # nor any other judgement of speed: that is the machine's
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    print_blob=True,
+)
 hypothesis.settings.load_profile("fleetcell")
 
 

@@ -23,7 +23,7 @@ from broker.limits import Limits
 from fleetcell.contract.credentials import CredentialsFile, ServiceCredential, encode_file, mac
 from fleetcell.contract.topics import Role
 from fleetcell.settings import BrokerSettings
-from tests.broker.raw_client import RawClient, Will
+from tests.broker.raw_client import PATIENCE_S, RawClient, Will
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -95,7 +95,7 @@ class RunningBroker:
     def start(self) -> None:
         """Start, and wait until it listens."""
         self._thread.start()
-        self._ready.result(10)
+        self._ready.result(PATIENCE_S)
 
     def stop(self) -> None:
         """Stop, and wait for the end."""
@@ -129,9 +129,9 @@ class RunningBroker:
         async def call() -> T:
             return action()
 
-        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(PATIENCE_S)
 
-    async def until(self, condition: Callable[[], bool], patience_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
         """Wait until something holds in the broker."""
         async with asyncio.timeout(patience_s):
             while not self.do(condition):
@@ -171,7 +171,7 @@ def accounts(tmp_path: Path) -> Accounts:
 @pytest.fixture
 def limits() -> Limits:
     """Overridden by tests that want others."""
-    return Limits(connect_timeout_s=1.0)
+    return Limits(connect_timeout_s=PATIENCE_S)
 
 
 @pytest.fixture

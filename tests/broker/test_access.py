@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -111,9 +111,8 @@ async def test_a_removed_credential_ends_the_session(clients: Clients, accounts:
     other = await clients.login("veh2")
     del accounts.units["veh1"]
     accounts.write()
-    start = time.monotonic()
-    await unit.wait_closed()
-    assert time.monotonic() - start < 5
+    async with asyncio.timeout(5):  # the promise; it takes half a second
+        await unit.wait_closed()
     assert (await gateway.message()).payload == b"lost"
     again = await clients.tcp()
     assert (await again.login("veh1", secret("veh1"))).body[1] == 5
@@ -142,7 +141,7 @@ async def test_a_changed_credential_ends_the_session(
     )
     accounts.services["dashboard"] = new
     accounts.write()
-    await client.wait_closed(5.0)
+    await client.wait_closed()
 
 
 async def test_a_new_credential_is_good_at_once(clients: Clients, accounts: Accounts) -> None:
@@ -164,7 +163,7 @@ async def test_a_broken_credentials_file_changes_nothing(
     await clients.login("veh2")
     del accounts.units["veh1"]
     accounts.write()
-    await unit.wait_closed(5.0)
+    await unit.wait_closed()
 
 
 async def test_the_gateway_learns_the_address_of_each_session(clients: Clients) -> None:
@@ -177,7 +176,8 @@ async def test_the_gateway_learns_the_address_of_each_session(clients: Clients) 
     assert (notice.topic, notice.retain) == ("$SYS/fleetcell/session/veh1", False)
     content = json.loads(notice.payload)
     assert content["address"] == "127.0.0.1"
-    assert abs((datetime.fromisoformat(content["connected_at"]) - start).total_seconds()) < 5
+    assert start - timedelta(milliseconds=1) <= datetime.fromisoformat(content["connected_at"])
+    assert datetime.fromisoformat(content["connected_at"]) <= datetime.now(UTC)
     registrar.acknowledge(notice)
 
     late = await clients.login("gateway", client_id="registrar-2")

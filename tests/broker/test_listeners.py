@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from broker.limits import Limits
 from tests.broker.conftest import ORIGIN, Clients, RunningBroker, secret
 from tests.broker.raw_client import (
     CONNACK,
+    PATIENCE_S,
     PINGREQ_PACKET,
     PINGRESP,
     PUBACK,
@@ -144,7 +146,7 @@ async def test_a_listener_may_have_a_limit_of_its_own(running: RunningBroker) ->
     assert [running.broker.gates[name].limit for name in ("default", "websocket")] == [7, 3]
 
 
-@pytest.mark.parametrize("limits", [Limits(connections=3, connect_timeout_s=1)])
+@pytest.mark.parametrize("limits", [Limits(connections=3, connect_timeout_s=2)])
 async def test_sockets_that_never_ask_for_the_websocket_count_and_lose_their_places(
     clients: Clients, running: RunningBroker
 ) -> None:
@@ -203,7 +205,8 @@ async def test_a_client_that_sends_too_much_is_read_later_and_loses_nothing(
 @pytest.fixture
 def limits() -> Limits:
     return Limits(
-        connect_timeout_s=1.0,
+        connect_timeout_s=PATIENCE_S,
+        hold_s=2 * PATIENCE_S,
         messages_per_s=0,
         window=20,
         queue_messages=300,
@@ -252,7 +255,7 @@ async def test_qos_0_for_a_slow_client_is_dropped_oldest_first_and_counted(
     data = bytearray()
     expected = (total - dropped) * (8_004 + 2 + len(LIVE) + 3)
     while len(data) < expected:
-        data += await asyncio.wait_for(loop.sock_recv(slow, 65_536), 5)
+        data += await asyncio.wait_for(loop.sock_recv(slow, 65_536), PATIENCE_S)
     assert (total - 1).to_bytes(4, "big") in data[-8_100:]  # the newest came
 
 
@@ -292,9 +295,19 @@ async def test_a_window_moves_on_with_its_acknowledgements(clients: Clients) -> 
     assert [int(message.payload) for message in found] == list(range(100))
 
 
+def fill(flood: socket.socket, data: bytes) -> None:
+    """Send until the socket takes no more."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            flood.send(data)
+
+
 async def test_a_client_that_reads_nothing_of_its_answers_is_not_read(
     clients: Clients, running: RunningBroker, silent: Callable[[int], socket.socket]
 ) -> None:
+    # Each question of a few bytes is answered with 16 KB: with small answers it would take millions of them,
+    # and so seconds of processor time, until the buffers of both sockets are full.
+    running.do(lambda: running.broker.core.publish(COMMAND, bytes(16_000), 0, retain=True))
     flood = silent(running.ws_port)
     flood.sendall(
         b"GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -303,19 +316,22 @@ async def test_a_client_that_reads_nothing_of_its_answers_is_not_read(
     )
     await running.until(lambda: "veh1" in running.broker.core.sessions)
     flood.setblocking(False)
-    pings = frame(PINGREQ_PACKET * 30_000)
+    questions = frame(subscribe_packet([(COMMAND, 0)]) * 50)
     loop = asyncio.get_running_loop()
+    link = running.broker.core.sessions["veh1"].link
 
     async def flood_on() -> None:
         while True:
-            await loop.sock_sendall(flood, pings)
+            await loop.sock_sendall(flood, questions)
 
     task = asyncio.create_task(flood_on())
-    await running.until(lambda: running.broker.core.sessions["veh1"].link.paused, 30)
+    await running.until(lambda: link.paused and link.backlog is None)
+    task.cancel()
+    heard = link.heard
+    fill(flood, questions)
     healthy = await clients.login("veh2")
     await healthy.ping()
-    assert not task.done()
-    task.cancel()
+    assert (link.heard, link.paused, link.end) == (heard, True, None)
 
 
 @pytest.mark.parametrize("ws", [False, True], ids=["tcp", "ws"])
@@ -323,14 +339,16 @@ async def test_units_wait_for_a_gateway_that_is_behind_and_nothing_is_lost(
     clients: Clients, running: RunningBroker, ws: bool
 ) -> None:
     gateway = await clients.login("gateway", ("fleet/v1/helsinki/+/telemetry", 1))
-    unit = await clients.login("veh1", ws=ws, keep_alive=1)
+    unit = await clients.login("veh1", ws=ws, keep_alive=60)
     total = 900  # three times what the gateway's queue takes
     unit.send(b"".join(publish_packet(TELEMETRY, b"%d" % n, 1, packet_id=n + 1) for n in range(total)))
     await running.until(lambda: running.broker.counters.held == 1)
     assert running.do(lambda: running.broker.core.sessions["gateway"].waiting) == 20 + 150
     other = await clients.login("veh2")
     await other.ping()  # whoever does not publish to it does not wait
-    await asyncio.sleep(1.8)  # the unit's keep-alive, which does not count while it is not read
+    core = running.broker.core
+    running.do(lambda: core.sweep(core.router.now + 100))  # 1.5 keep-alives: it is not read, so not silent
+    assert running.do(lambda: core.sessions["veh1"].link.end) is None
     found = []
     for _ in range(total):
         message = await gateway.message()

@@ -143,6 +143,6 @@ async def test_the_questions_come_by_http(url: str) -> None:
 async def test_what_is_no_request_is_closed(url: str, sent: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
     writer.write(sent)
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert await asyncio.wait_for(reader.read(), 30) == b""
     writer.close()
     await writer.wait_closed()

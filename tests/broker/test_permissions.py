@@ -123,7 +123,7 @@ async def test_a_change_that_another_client_brought_in_ends_sessions_too(
         old = accounts.units.pop("veh1")
         accounts.write()
         await clients.login("veh2")  # at once: before the broker's next look at the file
-        await unit.wait_closed(5)
+        await unit.wait_closed()
         accounts.units["veh1"] = old
         accounts.write()
 

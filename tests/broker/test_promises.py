@@ -16,7 +16,7 @@ from amqtt.contexts import BaseContext
 from amqtt.plugins.base import BasePlugin
 
 from broker.limits import Limits
-from tests.broker.conftest import Clients, RunningBroker, secret
+from tests.broker.conftest import STOCK, Clients, RunningBroker, secret
 from tests.broker.raw_client import (
     CONNACK,
     PINGREQ_PACKET,
@@ -43,7 +43,7 @@ async def test_1_a_silent_client_is_closed_at_one_and_a_half_keep_alives(clients
     gateway = await clients.login("gateway", (ALL_PRESENCE, 1))
     silent = await clients.login("veh1", ws=ws, keep_alive=1, will=Will(PRESENCE, b"lost"))
     start = time.monotonic()
-    await silent.wait_closed(5.0)
+    await silent.wait_closed()
     assert time.monotonic() - start >= 1.4
     assert (await gateway.message()).payload == b"lost"
 
@@ -166,7 +166,7 @@ async def test_9_a_publish_to_a_wildcard_ends_the_link_with_its_will(clients: Cl
     gateway = await clients.login("gateway", (ALL_PRESENCE, 1))
     unit = await clients.login("veh1", will=Will(PRESENCE, b"lost"))
     unit.publish(topic, b"x")
-    await unit.wait_closed(5)
+    await unit.wait_closed()
     assert (await gateway.message()).payload == b"lost"
 
 
@@ -217,7 +217,7 @@ async def test_12_a_full_listener_refuses_at_once(clients: Clients) -> None:
     await clients.login("veh1")
     await clients.login("veh2")
     third = await clients.tcp()
-    await third.wait_closed(2)
+    await third.wait_closed()
 
 
 async def test_12_a_client_that_does_not_acknowledge_costs_no_tasks(
@@ -232,6 +232,7 @@ async def test_12_a_client_that_does_not_acknowledge_costs_no_tasks(
     assert running.do(lambda: len(asyncio.all_tasks())) < before + 30
 
 
+@pytest.mark.parametrize("limits", [Limits(connect_timeout_s=1)], ids=["1 s"])
 @pytest.mark.parametrize("ws", [False, True], ids=["tcp", "ws"])
 @pytest.mark.parametrize("sent", [b"", b"\x10", b"\x10\x20\x00\x04MQ"], ids=["nothing", "a byte", "half"])
 async def test_13_a_socket_without_connect_is_closed(clients: Clients, ws: bool, sent: bytes) -> None:
@@ -239,7 +240,7 @@ async def test_13_a_socket_without_connect_is_closed(clients: Clients, ws: bool,
     if sent:
         client.send(sent)
     start = time.monotonic()
-    await client.wait_closed(5.0)
+    await client.wait_closed()
     assert time.monotonic() - start >= 0.9
 
 
@@ -267,10 +268,10 @@ async def test_14_a_claim_of_a_huge_packet_is_refused_at_once(
     unit = await clients.login("veh1", ws=True)
     # PUBLISH of 20 MB, of which one byte comes.
     unit.writer.write(frame(b"\x30\x80\xda\xc4\x09\x00"))
-    start = time.monotonic()
-    await unit.wait_closed(5.0)
+    await unit.wait_closed()
     await healthy.ping()
-    assert time.monotonic() - start < 6.0
+    if not STOCK:
+        assert running.do(lambda: running.broker.counters.ended["protocol error"]) == 1
 
 
 async def test_15_a_will_to_a_topic_that_is_not_ones_own_is_refused(clients: Clients) -> None:
@@ -320,7 +321,7 @@ async def test_18_an_mqtt_5_client_is_refused_at_once_by_its_return_code(
 ) -> None:
     client = await clients.tcp()
     client.send(connect_packet("veh1", username, secret("veh1") if username else None, level=5))
-    answer = await asyncio.wait_for(client.expect(CONNACK), 2)
+    answer = await client.expect(CONNACK)
     assert answer.body == b"\x00\x01"
     await client.wait_closed()
 
@@ -333,7 +334,7 @@ def _websocket_by_default(found: dict[str, Any]) -> None:
 @pytest.mark.parametrize("configure", [_websocket_by_default], ids=["default is ws"])
 async def test_19_a_listener_is_of_the_type_it_was_given(clients: Clients, running: RunningBroker) -> None:
     client = clients.keep(await RawClient.open_tcp(running.port("plain")))
-    assert (await asyncio.wait_for(client.login("veh1", secret("veh1")), 3)).body == b"\x00\x00"
+    assert (await client.login("veh1", secret("veh1"))).body == b"\x00\x00"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from broker.tls import ServerTls
 from fleetcell.certs import make
 from fleetcell.mqtt import Message, MqttBridge, TlsOptions
 from tests.broker.conftest import ORIGIN, Accounts, Clients, RunningBroker, secret
-from tests.broker.raw_client import CONNACK, RawClient, connect_packet
+from tests.broker.raw_client import CONNACK, PATIENCE_S, RawClient, connect_packet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def client_ca() -> bool:
 
 @pytest.fixture
 def limits() -> Limits:
-    return Limits(connect_timeout_s=1.0, connections=20)
+    return Limits(connect_timeout_s=PATIENCE_S, connections=20)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ async def test_a_certificate_of_a_revoked_vehicle_is_worth_nothing(
     assert (await unit.expect(CONNACK)).body[1] == 0
     del accounts.units["veh1"]
     accounts.write()
-    await unit.wait_closed(5)
+    await unit.wait_closed()
     assert await tls.login("ours/units/veh1", "veh1", None, None) == 5
 
 
@@ -180,7 +180,7 @@ async def test_our_own_client_with_a_certificate(certs: Path, running: RunningBr
     )
     gateway = await RawClient.open_tcp(running.mqtt_port)
     await gateway.login("gateway", secret("gateway"))
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         tasks.create_task(unit.run())
         await unit.wait_connected()
         gateway.publish("fleet/v1/helsinki/veh1/command", bytes(100_000), 1)
@@ -198,6 +198,7 @@ async def test_a_foreign_origin_is_refused_over_tls_too(tls: Tls, running: Runni
         await client.aclose()
 
 
+@pytest.mark.parametrize("limits", [Limits(connect_timeout_s=2)], ids=["2 s"])
 @pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01", b"\x10\x00"], ids=["nothing", "half", "no TLS"])
 async def test_a_socket_without_its_handshake_has_a_place_and_loses_it(
     running: RunningBroker, sent: bytes
@@ -210,6 +211,7 @@ async def test_a_socket_without_its_handshake_has_a_place_and_loses_it(
         await running.until(lambda: running.broker.gates["mqtts"].open == 0)
 
 
+@pytest.mark.parametrize("limits", [Limits(connect_timeout_s=2, connections=20)], ids=["2 s"])
 async def test_sockets_without_their_handshake_fill_a_listener_for_a_moment_only(
     running: RunningBroker, tls: Tls
 ) -> None:

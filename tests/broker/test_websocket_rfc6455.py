@@ -21,13 +21,12 @@ from wsproto.events import (
 from wsproto.extensions import PerMessageDeflate
 
 from tests.broker.conftest import ORIGIN, RunningBroker, secret
-from tests.broker.raw_client import PINGREQ_PACKET, connect_packet, frame, publish_packet
+from tests.broker.raw_client import PATIENCE_S, PINGREQ_PACKET, connect_packet, frame, publish_packet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 PINGRESP = b"\xd0\x00"
-PATIENCE_S = 10.0
 PING = PINGREQ_PACKET
 TELEMETRY = "fleet/v1/helsinki/veh1/telemetry"
 
