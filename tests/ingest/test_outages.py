@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest_asyncio
@@ -56,6 +57,7 @@ async def test_without_a_database_nothing_is_acknowledged_and_all_is_stored_afte
         assert not unit.heard(Channel.ACK)
         assert not unit.heard(Channel.STATE)
     finally:
+        away_until = datetime.now(UTC)
         plain_server.start()  # not in a thread: the server ends with the thread that started it
     assert (await unit.ack(lambda ack: ack.boot == boot)).seq == 2
     await unit.gateway(lambda status: status.storing)
@@ -63,6 +65,13 @@ async def test_without_a_database_nothing_is_acknowledged_and_all_is_stored_afte
     assert state.state is PresenceState.ONLINE
     await platform.history("bus", ["online (attach)", "suspect (lost)", "offline (lost)"])
     await platform.history("car", ["online (attach)"])
+    connection = await connect(platform.dsn)
+    lost = await connection.fetchrow(
+        "SELECT at, learned_at FROM fleet.presence_event WHERE state = 'suspect'"
+    )
+    connection.terminate()
+    assert lost is not None
+    assert lost["at"] < away_until < lost["learned_at"], "dated by when it was heard"
 
 
 async def test_a_dead_broker_makes_nobody_offline(platform: Platform, connection: Connection) -> None:

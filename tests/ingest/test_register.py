@@ -182,3 +182,49 @@ async def test_deafness_and_return(connection: Connection, monkeypatch: pytest.M
     )
     assert said.changes == 2
     assert await states(connection) == {**unknown, "unknown (gateway)": 2, "suspect (lost)": 1}
+
+
+async def test_a_link_that_flaps_is_one_episode_of_the_history(connection: Connection) -> None:
+    ids = await provision(connection, "car")
+    for epoch in range(1, 11):
+        await take(connection, ids, {"car": [claim(epoch=epoch)]})
+        said = await take(connection, ids, {"car": [will(epoch)]})
+        assert said.answer == {ids["car"]}, "the retained state follows"
+    rows = await connection.fetch("SELECT state, reason FROM fleet.presence_event ORDER BY cursor")
+    assert [f"{row['state']} ({row['reason']})" for row in rows] == [
+        *["online (attach)", "suspect (lost)"] * 2,
+        "online (attach)",
+        "suspect (flapping)",
+    ]
+    row = await connection.fetchrow("SELECT epoch, lost, flaps, evidence FROM fleet.registration")
+    assert row is not None
+    assert (row["epoch"], row["lost"], row["flaps"]) == (10, True, 10)
+    assert '"flaps": 10' in row["evidence"]
+
+
+async def test_of_a_revoked_vehicle_nothing_is_taken(connection: Connection) -> None:
+    ids = await provision(connection, "car", "bus")
+    await take(connection, ids, {"car": [claim()], "bus": [claim()]})
+    await connection.execute("SELECT api.revoke('car')")
+    late = await take(connection, ids, {"car": [claim(ClaimKind.UPDATE, n=2)]}, signs={"car": (1, 0.0)})
+    assert (late.changes, late.answer, set(late.now)) == (0, set(), {"bus"})
+    one = Register(REGION, TIMERS)
+    assert (await one.revoked(connection)).changes == 1
+    assert (await one.revoked(connection)).now == {}
+    assert await states(connection) == {"offline (revoked)": 1, "online (attach)": 1}
+
+
+async def test_claims_are_dated_by_when_they_were_heard(connection: Connection) -> None:
+    ids = await provision(connection, "car")
+    await connection.execute("UPDATE fleet.vehicle SET created_at = now() - interval '1 day'")
+    heard = Heard()
+    heard.add("car", claim(), 3600)
+    heard.add("car", will(), 1800)
+    one = Register(REGION, TIMERS)
+    await one.take(connection, heard, ids, age_s=age_s, address=lambda _: None, blind_window=False)
+    await one.sweep(connection, lambda _: None, age_s=age_s)
+    rows = await connection.fetch(
+        "SELECT state, round(extract(epoch FROM learned_at - at)) AS late FROM fleet.presence_event"
+        " ORDER BY cursor"
+    )
+    assert [tuple(row) for row in rows] == [("online", 3600), ("suspect", 1800), ("offline", 1790)]
