@@ -18,7 +18,10 @@ app = typer.Typer(help="Simulated vehicles, and replays of real traces.", no_arg
 roads = typer.Typer(help="Road networks.", no_args_is_help=True)
 app.add_typer(roads, name="roads")
 
-Link = Annotated[str, typer.Option(help="Link profile of the units.")]
+Link = Annotated[
+    str,
+    typer.Option(help="Link profile: perfect, lte, 5g, 3g, rural, tunnel, storm or trace:FILE[@START]."),
+]
 Region = Annotated[str | None, typer.Option(help="Region; default: that of the running platform.")]
 Seed = Annotated[int | None, typer.Option(help="Seed: the same seed, the same run.")]
 ShowScore = Annotated[bool, typer.Option("--score", help="Print what was made and what was acknowledged.")]
@@ -105,6 +108,33 @@ def replay(
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example: fleetcell sim link --listen 127.0.0.1:1884 --to ws://127.0.0.1:9001 --link lte")
+def link(
+    to: Annotated[str, typer.Option(help="The broker: ws://, wss://, mqtt:// or mqtts:// URL.")],
+    listen: Annotated[str, typer.Option(help="HOST:PORT; port 0: any free one.")] = "127.0.0.1:1884",
+    profile: Annotated[str, typer.Option("--link", help="Link profile, as of `sim run`.")] = "lte",
+    seed: Seed = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="At T seconds: black-hole@T+SECONDS, sim@T+SECONDS or reset@T. Repeatable."),
+    ] = None,
+    duration: Annotated[float | None, typer.Option(help="Seconds; default: until Ctrl-C.")] = None,
+) -> None:
+    """Put any MQTT client on a cellular link: it connects here instead of to the broker.
+
+    The client speaks to the broker as always, over WebSocket and TLS too; the relay passes bytes. At the end
+    it prints what the links did, as JSON.
+    """
+    from fleetcell.service import run_service
+    from vehicle_sim.links.serve import relay_options, serve_relay
+
+    _log_warnings()
+    statistics = run_service(
+        serve_relay(relay_options(listen, to, fault or ()), profile, seed, duration, say=_say)
+    )
+    print(json.dumps(statistics))
+
+
 @roads.command("build", epilog="Example: fleetcell sim roads build city.osm.pbf city.geojson.gz")
 def roads_build(
     extract: Annotated[Path, typer.Argument(help="OpenStreetMap extract (.osm.pbf).")],
@@ -123,6 +153,10 @@ def roads_build(
         f"{report.size_bytes / 1024:,.0f} KiB; left out {report.left_out:,} that lead nowhere. "
         "© OpenStreetMap contributors, ODbL 1.0"
     )
+
+
+def _say(line: str) -> None:
+    stderr.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _log_warnings() -> None:

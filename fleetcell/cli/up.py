@@ -51,7 +51,9 @@ def up(
         str | None,
         typer.Option(help="Several regions instead, such as helsinki,espoo: a broker and an ingest each."),
     ] = None,
-    link: Annotated[str, typer.Option(help="Link profile of the simulated vehicles.")] = "perfect",
+    link: Annotated[
+        str, typer.Option(help="Link profile of the simulated vehicles, as of `sim run`.")
+    ] = "perfect",
     seed: Annotated[int | None, typer.Option(help="Seed of the simulation.")] = None,
     duration: Annotated[
         float | None, typer.Option("--for", min=0, help="Stop by itself after SECONDS.")
@@ -63,6 +65,7 @@ def up(
 
     from fleetcell.contract.topics import check_name
     from fleetcell.up.platform import Platform, UpOptions
+    from vehicle_sim.links import check_profile
 
     options = UpOptions(
         vehicles=vehicles,
@@ -73,7 +76,7 @@ def up(
         dashboard_dsn=dashboard_dsn,
         broker_url=broker,
         regions=tuple(regions.split(",")) if regions else (check_name(region, "--region"),),
-        link=link,
+        link=check_profile(link),
         seed=seed,
         duration_s=duration,
         simulate=not no_sim,

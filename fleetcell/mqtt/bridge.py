@@ -12,7 +12,7 @@ from fleetcell.contract.errors import NotConnectedError
 from fleetcell.mqtt.address import parse_url, source_problem
 from fleetcell.mqtt.session import Session
 from fleetcell.mqtt.types import Backoff, Message, TlsOptions, Will
-from fleetcell.mqtt.wire import Wire, open_wire
+from fleetcell.mqtt.wire import Connect, Wire, open_wire
 
 _SLICE_S = 0.01  # seconds of receiving before the loop gets its turn
 _STABLE_S = 5.0  # a session that lasted this long starts the backoff anew
@@ -41,6 +41,7 @@ class MqttBridge:
         rng: for the jitter of the backoff.
         connect_timeout: seconds for TCP, TLS, WebSocket, CONNECT and SUBSCRIBE together.
         source: the address of this machine to connect from; where that is not possible, any.
+        connect: another way to get connections than the event loop's own; a simulated link, for instance.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class MqttBridge:
         rng: random.Random | None = None,
         connect_timeout: float = 10.0,
         source: str | None = None,
+        connect: Connect | None = None,
     ) -> None:
         self.address = parse_url(url)
         self.dropped = 0
@@ -86,6 +88,7 @@ class MqttBridge:
         self._connect_timeout = connect_timeout
         self._log = log.bind(client=client_id, broker=str(self.address))
         self._source = self._checked(source)
+        self._connect = connect
         self._session: Session | None = None
         self._connecting: asyncio.Timeout | None = None
         self._wire: Wire | None = None
@@ -190,7 +193,7 @@ class MqttBridge:
             self._session = None
 
     async def _open_session(self) -> Session:
-        self._wire = await open_wire(self.address, self._tls, self._source)
+        self._wire = await open_wire(self.address, self._tls, self._source, self._connect)
         self._session = Session(self._wire, self._client_id, self._keep_alive, self._enqueue)
         will = self._will() if self._will is not None else None
         await self._session.open(self._username, self._password, will, self._subscriptions)

@@ -5,9 +5,11 @@ the websockets library's sans-I/O protocol does the framing. paho's own WebSocke
 during its handshake, reads one byte a system call and masks in a Python loop.
 """
 
+from __future__ import annotations
+
 import asyncio
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
@@ -15,11 +17,14 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
-from fleetcell.mqtt.address import BrokerAddress
-from fleetcell.mqtt.types import TlsOptions, ssl_context
+from fleetcell.mqtt.types import ssl_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
+
+    from fleetcell.mqtt.address import BrokerAddress
+    from fleetcell.mqtt.types import TlsOptions
 
 _WRITE_HIGH_WATER = 256 * 1024  # bytes waiting for the kernel; above it, publishers wait
 _MAX_FRAME = 4 * 1024 * 1024  # bytes; a broker never sends more in one frame
@@ -191,13 +196,31 @@ class WebSocketWire(Wire):
                 self._transport.close()
 
 
-async def open_wire(address: BrokerAddress, tls: TlsOptions, source: str | None = None) -> Wire:
+class Connect(Protocol):
+    """How to get a connection: `loop.create_connection` by default, something in between for a simulation."""
+
+    async def __call__(
+        self,
+        factory: Callable[[], Wire],
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None,
+        source: str | None,
+    ) -> Wire:
+        """Connect; returns when `connection_made` was called. Raises OSError."""
+
+
+async def open_wire(
+    address: BrokerAddress, tls: TlsOptions, source: str | None = None, connect: Connect | None = None
+) -> Wire:
     """Connect, with TLS and the WebSocket handshake where the address asks for them.
 
     Args:
         address: of the broker.
         tls: how it is trusted.
         source: the address of this machine to connect from, for which there is no `source_problem`.
+        connect: another way to get the connection.
 
     Raises:
         OSError: no connection, no trust (ssl.SSLError), or a refused handshake.
@@ -208,8 +231,13 @@ async def open_wire(address: BrokerAddress, tls: TlsOptions, source: str | None 
     def factory() -> Wire:
         return Wire() if address.path is None else WebSocketWire(address)
 
-    local = None if source is None else (source, 0)
-    _, wire = await loop.create_connection(factory, address.host, address.port, ssl=context, local_addr=local)
+    if connect is not None:
+        wire = await connect(factory, address.host, address.port, tls=context, source=source)
+    else:
+        local = None if source is None else (source, 0)
+        _, wire = await loop.create_connection(
+            factory, address.host, address.port, ssl=context, local_addr=local
+        )
     try:
         await wire.opened
     except BaseException:

@@ -1,0 +1,233 @@
+"""Drives one `Link` on the event loop: the clock, the timer, and the two ends of each connection."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, Final, Protocol
+
+from vehicle_sim.links.air import Direction
+from vehicle_sim.links.line import Mark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vehicle_sim.links.link import Link
+
+# An end that hears nothing of the other gives up after 924.6 s (Linux, tcp_retries2).
+_GIVE_UP_S: Final = 924.6
+
+
+class End(Protocol):
+    """One end of a connection, as the link sees it."""
+
+    def deliver(self, data: bytes) -> None:
+        """Data from the other end."""
+
+    def mark(self, mark: Mark) -> None:
+        """The other end has begun (SYN), finished (FIN) or dropped the connection (RST)."""
+
+    def hold(self) -> None:
+        """Send no more for now: the queue is full."""
+
+    def go_on(self) -> None:
+        """There is room again."""
+
+
+class Connection:
+    """One TCP connection over a link, made by `Pump.open`; `near` is the vehicle's end."""
+
+    def __init__(self, pump: Pump, number: int) -> None:
+        self.number = number
+        self.on_over: Callable[[], None] | None = None  # the near end is closed
+        self._pump = pump
+        self._receivers: list[End | None] = [None, None]  # by the direction that leads to them
+        self._over = [False, False]  # by the direction that they send in
+        self._full = [False, False]  # the link's queue
+        self._slow = [False, False]  # the other end's socket takes no more
+        self._timer: asyncio.TimerHandle | None = None
+
+    def attach(self, near: End, far: End) -> None:
+        """The two ends."""
+        self._receivers = [far, near]
+
+    def send(self, direction: Direction, data: bytes | Mark) -> None:
+        """Data or a mark from one end."""
+        self._pump.send(self, direction, data)
+
+    def closed(self, sends: Direction, last: Mark | None) -> None:
+        """The end that sends in this direction is closed, and says so with `last` (None: to nobody)."""
+        if self._over[sends]:
+            return
+        self._over[sends] = True
+        if sends is Direction.UP and self.on_over is not None:
+            self.on_over()
+        if all(self._over):
+            self.end()
+            return
+        if last is not None:
+            self.send(sends, last)
+        self._timer = asyncio.get_running_loop().call_later(_GIVE_UP_S, self.end)
+
+    def arrive(self, direction: Direction, data: bytes | Mark) -> None:
+        """Something has crossed the link."""
+        receiver = self._receivers[direction]
+        if receiver is None or self._over[1 - direction]:
+            return
+        if isinstance(data, Mark):
+            receiver.mark(data)
+        else:
+            receiver.deliver(data)
+
+    def control(self, direction: Direction, *, full: bool, empty: bool) -> None:
+        """The link's queue in this direction has run full or empty: hold or release the end that fills it."""
+        was = self._full[direction]
+        if (empty and was) or (full and not was):
+            self._full[direction] = not was
+            if not self._slow[direction]:
+                self._hold(direction, on=not was)
+
+    def slow(self, direction: Direction, *, is_so: bool) -> None:
+        """The end that receives in this direction takes no more, or again."""
+        if self._slow[direction] != is_so:
+            self._slow[direction] = is_so
+            if not self._full[direction]:
+                self._hold(direction, on=is_so)
+
+    def end(self) -> None:
+        """Forget the connection; ends that are still open are dropped."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._pump.forget(self)
+        receivers, over = self._receivers, self._over
+        self._receivers, self._over = [None, None], [True, True]
+        for direction in Direction:
+            receiver = receivers[direction]
+            if receiver is not None and not over[1 - direction]:
+                receiver.mark(Mark.RST)
+        if not over[Direction.UP] and self.on_over is not None:
+            self.on_over()
+
+    def _hold(self, direction: Direction, *, on: bool) -> None:
+        sender = self._receivers[1 - direction]
+        if sender is None or self._over[direction]:
+            return
+        if on:
+            sender.hold()
+        else:
+            sender.go_on()
+
+
+class Pump:
+    """See the module.
+
+    Args:
+        link: nobody else may drive it.
+        began: the link's time 0 on the clock of the event loop; None: now.
+    """
+
+    def __init__(self, link: Link, began: float | None = None) -> None:
+        self.link = link
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time() if began is None else began
+        self._connections: dict[int, Connection] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def now(self) -> float:
+        """The link's time."""
+        return self._loop.time() - self._began
+
+    def open(self) -> Connection:
+        """A new connection; attach its ends, then send SYN."""
+        connection = Connection(self, self.link.open(self.now))
+        self._connections[connection.number] = connection
+        self._empty.clear()
+        return connection
+
+    def send(self, connection: Connection, direction: Direction, data: bytes | Mark) -> None:
+        """As `Connection.send`."""
+        self.link.send(direction, connection.number, data, self.now)
+        self._control()
+        self._schedule()
+
+    def changed(self) -> None:
+        """After the vehicle has moved, or a fault: look again what comes next."""
+        self._work()
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is over."""
+        self.link.forget(connection.number)
+        self._connections.pop(connection.number, None)
+        if not self._connections:
+            self._empty.set()
+
+    async def finish(self, within_s: float) -> None:
+        """Let what is on its way arrive, at most so long; then drop every connection."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._empty.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self.drop()
+
+    def drop(self) -> None:
+        """Drop every connection at once, at both ends."""
+        for connection in list(self._connections.values()):
+            connection.end()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        deliveries = self.link.advance(self.now)
+        for (number, direction), group in itertools.groupby(
+            deliveries, key=lambda delivery: (delivery.flow, delivery.direction)
+        ):
+            connection = self._connections.get(number)
+            if connection is not None:
+                for data in _joined([delivery.data for delivery in group]):
+                    connection.arrive(direction, data)
+        self._control()
+        self._schedule()
+
+    def _control(self) -> None:
+        limit = self.link.profile.buffer_bytes
+        for direction in Direction:
+            waiting = self.link.waiting(direction)
+            full, empty = waiting > limit, waiting <= limit // 2
+            if full or empty:
+                for connection in list(self._connections.values()):
+                    connection.control(direction, full=full, empty=empty)
+
+    def _schedule(self) -> None:
+        due = self.link.due
+        if self._timer is not None:
+            if self._timer_due <= due:  # too early does no harm: it looks again
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due != float("inf"):
+            self._timer_due = due
+            self._timer = self._loop.call_at(self._began + due, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._work()
+
+
+def _joined(parts: Sequence[bytes | Mark]) -> list[bytes | Mark]:
+    """Neighbouring data as one piece, for one write."""
+    joined: list[bytes | Mark] = []
+    for is_mark, group in itertools.groupby(parts, key=lambda part: isinstance(part, Mark)):
+        if is_mark:
+            joined += group
+        else:
+            joined.append(b"".join(part for part in group if isinstance(part, bytes)))
+    return joined
