@@ -148,7 +148,7 @@ def _fold_will(
         deadline = _next_update(taken, now, timers) if held.deadline is None else held.deadline
         return _enter(held, taken, PresenceState.UNKNOWN, Reason.GATEWAY, now, deadline)
     if held.state is PresenceState.OFFLINE and not fresh:
-        return replace(taken, evidence=held.evidence), None  # offline already: a late will adds nothing
+        return taken, None  # offline already: only its evidence tells of a late will
     return _lose(held, taken, now, timers)
 
 
