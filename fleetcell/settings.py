@@ -245,6 +245,38 @@ class IngestSettings(BrokerClientSettings):
     )
     batch_ms: Annotated[int, Field(ge=1, le=10_000)] = Field(200, description="Age of a batch, ms, at most")
     retention_days: Annotated[int, Field(ge=1)] = Field(90, description="Days that telemetry is kept")
+    derive_delay_s: Annotated[float, Field(ge=0, le=60)] = Field(
+        2, description="Seconds that readings wait for being derived, so that batches share the work"
+    )
+    trip_moving_kmh: Annotated[float, Field(gt=0)] = Field(
+        5, description="Speed from which a vehicle moves; km/h"
+    )
+    trip_stop_s: Annotated[float, Field(gt=0)] = Field(
+        300, description="Standing this long ends a trip, seconds"
+    )
+    trip_parked_s: Annotated[float, Field(gt=0)] = Field(
+        60, description="So does this long with the ignition off; no stop is shorter, seconds"
+    )
+    trip_gap_s: Annotated[float, Field(gt=0)] = Field(
+        1800, description="Silence up to here does not end a trip, seconds"
+    )
+    trip_same_place_m: Annotated[float, Field(gt=0)] = Field(
+        200, description="Who is this near after a silence has stood there, metres"
+    )
+    trip_least_m: Annotated[float, Field(ge=0)] = Field(
+        200, description="Least extent of a trip, corner to corner, metres"
+    )
+    trip_least_s: Annotated[float, Field(ge=0)] = Field(60, description="Least duration of a trip, seconds")
+    position_max_acc_m: Annotated[float, Field(gt=0)] = Field(
+        100, description="Less accurate positions do not count for trips and distances, metres"
+    )
+    position_max_kmh: Annotated[float, Field(gt=0)] = Field(
+        250, description="A faster step is a jump of the receiver and counts nothing, km/h"
+    )
+    dead_letter_days: Annotated[int, Field(ge=1)] = Field(30, description="Days that dead letters are kept")
+    dead_letter_mb: Annotated[int, Field(ge=1)] = Field(
+        256, description="MiB of dead letters that are kept; the oldest go first"
+    )
     shared_subscription: Literal["auto", "on", "off"] = Field(
         "auto", description="Share telemetry among several workers by $share; auto: where the broker has it"
     )

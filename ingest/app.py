@@ -29,6 +29,8 @@ from ingest.commands import CHANNEL as COMMANDS_CHANNEL
 from ingest.commands import Commands
 from ingest.credentials import CredentialsExporter
 from ingest.database import Tier, migrate
+from ingest.derive.rules import Rules
+from ingest.derive.worker import Deriver
 from ingest.directory import CHANNEL as DIRECTORY_CHANNEL
 from ingest.directory import RegionDirectory, own_entry
 from ingest.failures import FAILURES, reason
@@ -152,6 +154,9 @@ class Service:
         self.credentials = CredentialsExporter(
             self.database, settings.credentials_file, settings.service_credentials_file
         )
+        self.deriver = Deriver(
+            self.database, rules_of(settings), self.metrics, delay_s=settings.derive_delay_s
+        )
         self.notifications = Notifications(
             self.database,
             {
@@ -195,6 +200,7 @@ class Service:
                 self.registrar.run(),
                 self.signs.run(),
                 Retention(self.database, self.settings.retention_days).run(),
+                self.deriver.run(),
                 self._watch_inbox(),
             ):
                 tasks.create_task(work)
@@ -351,6 +357,21 @@ class Service:
             tls=TlsOptions(ca_file=settings.broker_ca_file),
             **options,
         )
+
+
+def rules_of(settings: IngestSettings) -> Rules:
+    """The rules of trips and stops."""
+    return Rules(
+        moving_kmh=settings.trip_moving_kmh,
+        stop_s=settings.trip_stop_s,
+        parked_s=settings.trip_parked_s,
+        gap_s=settings.trip_gap_s,
+        same_place_m=settings.trip_same_place_m,
+        least_trip_m=settings.trip_least_m,
+        least_trip_s=settings.trip_least_s,
+        max_acc_m=settings.position_max_acc_m,
+        max_kmh=settings.position_max_kmh,
+    )
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

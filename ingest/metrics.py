@@ -40,6 +40,18 @@ class Metrics:
         self.failures = counter("failures", "Batches that could not be stored at once")
         self.unstorable = counter("unstorable", "Payloads that not even dead_letter could take")
         self.unanswered = counter("unanswered", "Acknowledgements that found no room; the units ask again")
+        self.dead_letters_dropped = counter(
+            "dead_letters_dropped", "Dead letters removed because all of them were too large or too old"
+        )
+        self.derived = counter("derived_buckets", "Buckets of ten minutes derived from the readings")
+        self.dirty_buckets = Gauge(
+            "fleetcell_ingest_dirty_buckets", "Buckets that wait for being derived", registry=registry
+        )
+        self.derive_lag = Gauge(
+            "fleetcell_ingest_derive_lag_seconds",
+            "How long the oldest of them has been dirty; shown by the worker that derives",
+            registry=registry,
+        )
         self.claims = counter("claims", "Presence claims taken")
         self.bad_claims = counter("bad_claims", "Presence claims that could not be decoded")
         self.stale_claims = counter("stale_claims", "Claims of an older epoch or a second time")

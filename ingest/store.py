@@ -1,7 +1,7 @@
-"""One transaction stores one batch: ledger, readings, latest, events, dead letters.
+"""One transaction stores one batch: ledger, readings, latest, dirty marks, events, dead letters.
 
-The order of locks, here and wherever these tables are written: ledger, latest, registration; vehicles in id
-order.
+The order of locks, here and wherever these tables are written: ledger, latest, dirty buckets, registration;
+vehicles in id order.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from fleetcell.contract.messages import Ack, Position, Rejected
 from ingest import latest
 from ingest.batch import dead_letters
 from ingest.database import statement
+from ingest.derive.marks import Marks, touched
 from ingest.quality import Quality
 from ingest.readings import COPY_COLUMNS, Readings, gather
 from ingest.settle import Fresh, LedgerRow, Settlement, ack, settle
@@ -50,17 +51,19 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Readings ready to go in: checked, encoded, and the newest of each signal by vehicle id."""
+    """Readings ready to go in: checked, encoded, the newest of each signal by vehicle id, what gets dirty."""
 
     readings: Readings
     copy: bytes
     newest: dict[int, latest.Signals]
+    dirty: Marks
 
     @classmethod
     def of(cls, fresh: Iterable[tuple[int, Fresh]]) -> Rows:
         """Of uploads, each with its vehicle id."""
         readings = gather(fresh)
-        return cls(readings, readings.copy_bytes(), latest.newest(readings))
+        dirty = touched(readings.vehicle_ids, readings.times_us, readings.quarantined)
+        return cls(readings, readings.copy_bytes(), latest.newest(readings), dirty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ async def store(connection: Connection, prepared: Prepared) -> Stored:
         rows = _new_rows(prepared, settlements)
         await _copy(connection, rows)
         positions = await _write_latest(connection, rows.newest)
+        if rows.dirty[0]:
+            await connection.execute(statement("mark_dirty"), *rows.dirty)
         await _add_events(connection, settlements)
         await _add_dead_letters(connection, prepared.batch)
         await _write_ledgers(connection, prepared.groups, settlements)

@@ -1,0 +1,74 @@
+"""One transaction of the worker: some dirty buckets derived anew, and their marks taken off."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from ingest.derive import rows
+from ingest.derive.chain import START, Changes, rederive
+
+if TYPE_CHECKING:
+    from ingest.database import Connection
+    from ingest.derive.chain import Derived, State
+    from ingest.derive.rules import Rules
+    from ingest.derive.track import Track
+
+PAGE: Final = 16  # rollups of a vehicle that are read at first; mostly the change ends before
+
+BEGIN: Final = (0, 0)  # before every (vehicle, bucket)
+
+
+async def derive_some(
+    connection: Connection, rules: Rules, *, after: tuple[int, int], delay_s: float, limit: int
+) -> list[rows.Due]:
+    """Derive at most `limit` buckets after (vehicle, bucket number) that have been dirty for `delay_s`.
+
+    What a batch stores meanwhile is either read here or leaves its mark, because the marks are looked at
+    before the readings, and only marks that were seen are taken off.
+
+    Returns:
+        What was derived, in the order of (vehicle, bucket).
+    """
+    async with connection.transaction():
+        done = await rows.due(connection, after, delay_s, limit)
+        if done:
+            await _derive(connection, rules, done)
+            await rows.finish(connection, done)
+    return done
+
+
+async def _derive(connection: Connection, rules: Rules, done: list[rows.Due]) -> None:
+    found = await rows.tracks(connection, [(one.vehicle_id, one.number) for one in done])
+    wanted: dict[int, dict[int, Track | None]] = {
+        vehicle: {one.number: found.get((vehicle, one.number)) for one in group}
+        for vehicle, group in groupby(done, key=lambda one: one.vehicle_id)
+    }
+    firsts = {vehicle: min(numbers) for vehicle, numbers in wanted.items()}
+    before = await rows.before(connection, firsts)
+    kept = await rows.kept(connection, firsts, PAGE)
+    changes = {
+        vehicle: await _rederive(
+            connection, rules, vehicle, before.get(vehicle, START), kept[vehicle], numbers
+        )
+        for vehicle, numbers in wanted.items()
+    }
+    await rows.write(connection, changes)
+
+
+async def _rederive(
+    connection: Connection,
+    rules: Rules,
+    vehicle: int,
+    before: State,
+    kept: list[Derived],
+    wanted: dict[int, Track | None],
+) -> Changes:
+    """The changes of one vehicle; reads more of what is kept until that tells where they end."""
+    page = PAGE
+    while True:
+        changes = rederive(before, kept, wanted, rules, complete=len(kept) < page)
+        if changes is not None:
+            return changes
+        page *= 4
+        kept = (await rows.kept(connection, {vehicle: min(wanted)}, page))[vehicle]

@@ -1,0 +1,80 @@
+"""Keeps what is derived from the readings up to date: one worker a database, a bounded part at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from ingest.database import statement
+from ingest.derive import rows
+from ingest.derive.recompute import BEGIN, derive_some
+from ingest.failures import FAILURES, reason
+
+if TYPE_CHECKING:
+    from ingest.database import Connection
+    from ingest.derive.rules import Rules
+    from ingest.metrics import Metrics
+    from ingest.pools import Database
+
+log = structlog.get_logger()
+
+LIMIT: Final = 256  # buckets in a transaction
+RETRY_S: Final = 2.0  # until the lock is asked for again, and after a failure
+
+
+class Deriver:
+    """Derives dirty buckets while this process holds the lock; others of the database stand by.
+
+    Args:
+        database: connections.
+        rules: by which trips and stops are found.
+        metrics: backlog and lag are shown there.
+        delay_s: how long a bucket stays dirty before it is looked at, so that several batches cost one look.
+    """
+
+    def __init__(self, database: Database, rules: Rules, metrics: Metrics, *, delay_s: float) -> None:
+        self._database = database
+        self._rules = rules
+        self._metrics = metrics
+        self._delay_s = delay_s
+
+    async def run(self) -> None:
+        """Derive until cancelled."""
+        while True:
+            try:
+                connection = await self._database.dedicated()
+                try:
+                    await self._serve(connection)
+                finally:
+                    connection.terminate()
+            except FAILURES as error:
+                log.warning("rollups, trips and stops wait for the database", reason=reason(error))
+                await asyncio.sleep(RETRY_S)
+
+    async def _serve(self, connection: Connection) -> None:
+        while not await connection.fetchval(statement("try_lock_derive")):  # noqa: ASYNC110 - of the database
+            await asyncio.sleep(RETRY_S)
+        if await rows.adopt_rules(connection, self._rules):
+            log.info("the rules of trips changed: everything is derived anew")
+        after, looked = BEGIN, 0.0
+        while True:
+            if time.monotonic() - looked >= 1:
+                await self._look(connection)
+                looked = time.monotonic()
+            done = await derive_some(connection, self._rules, after=after, delay_s=self._delay_s, limit=LIMIT)
+            self._metrics.derived.inc(len(done))
+            if len(done) < LIMIT:
+                after = BEGIN
+                await asyncio.sleep(min(self._delay_s, 1.0))
+            else:
+                after = done[-1][:2]
+                await asyncio.sleep(0)
+
+    async def _look(self, connection: Connection) -> None:
+        backlog = await connection.fetchrow(statement("dirty_backlog"))
+        assert backlog is not None
+        self._metrics.dirty_buckets.set(backlog["buckets"])
+        self._metrics.derive_lag.set(backlog["oldest_s"])

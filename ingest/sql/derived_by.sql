@@ -1,0 +1,1 @@
+SELECT rules::text FROM fleet.derived_by
