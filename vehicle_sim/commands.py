@@ -98,9 +98,9 @@ class Commands:
         for note in self._under_way("sleep"):
             self._finish(note, succeeded(note, contract.SleepResult(wake_at)), now)
 
-    def not_slept(self, reason: str, now: datetime) -> None:
-        """The sleep was called off."""
-        for note in self._under_way("sleep"):
+    def not_done(self, name: str, reason: str, now: datetime) -> None:
+        """What was begun by commands of this name was called off, or did not work."""
+        for note in self._under_way(name):
             self._finish(note, Response(note.id, ResponseState.FAILED, error=reason), now)
 
     def powered_up(self, boot: str, now: datetime) -> None:

@@ -152,7 +152,11 @@ class VehicleUnit:
 
     def _restart(self) -> None:
         self._restarting = False
-        self.spool.restart()
+        try:
+            self.spool.restart()
+        except SpoolError as error:
+            self._commands.not_done("reboot", str(error), datetime.now(UTC))
+            return
         self._vehicle.power_up()
         self._commands.powered_up(self.spool.current.boot, datetime.now(UTC))
 
@@ -237,9 +241,10 @@ class VehicleUnit:
 
     @property
     def connection_problem(self) -> str | None:
-        """Why there is no connection, as far as the broker or the network said; None for one that left."""
-        wants_none = self._bridge is None or self.gone or self.asleep
-        return None if wants_none or self._bridge is None else self._bridge.last_error
+        """Why there is no connection, as far as the broker or the network said; None where none is wanted."""
+        if self._bridge is None or self.gone or self.asleep:
+            return None
+        return self._bridge.last_error
 
     # -- actions ----------------------------------------------------------------------------------
 
@@ -264,7 +269,7 @@ class VehicleUnit:
                     self._commands.slept(now + left, now)
                     self._disconnect()
                 case CalledOff(reason):
-                    self._commands.not_slept(reason, datetime.now(UTC))
+                    self._commands.not_done("sleep", reason, datetime.now(UTC))
                 case Restart():
                     self._restarting = True
                     self._disconnect()

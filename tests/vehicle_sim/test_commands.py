@@ -232,7 +232,7 @@ def test_a_command_under_way_is_not_begun_again(desk: Desk) -> None:
 
 def test_a_sleep_that_was_called_off_has_failed_for_that_reason(desk: Desk) -> None:
     desk.take("sleep", args={"seconds": 30})
-    desk.commands.not_slept("it was woken", NOON)
+    desk.commands.not_done("sleep", "it was woken", NOON)
     (answer,) = desk.car.take_done()
     assert (answer.state, answer.error) == (ResponseState.FAILED, "it was woken")
     assert desk.take("sleep", args={"seconds": 30}) == [answer]

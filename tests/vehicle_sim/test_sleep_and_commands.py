@@ -11,8 +11,11 @@ from fleetcell.contract.messages import ClaimKind, Command
 from fleetcell.contract.topics import Channel
 from fleetcell.layout import environment_of
 from tests.vehicle_sim.garage import make
+from vehicle_sim.spool import Spool
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.vehicle_sim.garage import Garage
     from tests.vehicle_sim.small_platform import SmallPlatform
     from vehicle_sim.session import VehicleUnit
@@ -250,6 +253,25 @@ async def test_a_reboot_is_a_new_boot_and_told_after_it(garage: Garage) -> None:
     send(garage, "c-1", "reboot")
     assert (await answers(garage, 3))[-1] == done
     assert unit.spool.current.boot == after
+
+
+async def test_a_reboot_that_the_disk_does_not_take_has_failed_and_the_old_boot_goes_on(
+    garage: Garage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = garage.platform.gateway
+    unit = await garage.online()
+    before = unit.spool.current.boot
+    monkeypatch.setattr(Spool, "_begin_boot", _no_space)
+    send(garage, "c-1", "reboot")
+    assert (await answers(garage, 2))[-1][1] == "failed"
+    await unit.wait_registered()
+    make(unit, 2)
+    await unit.drained()
+    assert sorted(gateway.readings[garage.car, before]) == [1, 2]
+
+
+def _no_space(spool: Spool, ordinal: int) -> None:
+    raise OSError(28, "No space left on device")
 
 
 async def test_readings_that_wait_over_a_reboot_are_sent_under_their_own_boot(garage: Garage) -> None:
