@@ -69,6 +69,28 @@ def test_the_newest_earlier_boot_with_readings_is_remembered_and_older_ones_go(t
     assert len(list(tmp_path.glob("*.log"))) == 2
 
 
+def test_a_restart_in_one_process_is_a_power_up_too(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    first = spool.current.boot
+    spool.append(b"old")
+    spool.restart()
+    second = spool.current.boot
+    spool.append(b"new")
+    spool.restart()
+    assert len({first, second, spool.current.boot}) == 3
+    assert spool.previous == (second, 1)
+    assert held(spool) == {(first, 1): b"old", (second, 1): b"new"}
+    spool.settle(first, ((1, 1),))
+    spool.settle(second, ((1, 1),))
+    assert [log.boot for log in spool.boots] == [second, spool.current.boot]
+    last = spool.current.boot
+    spool.close()
+    again = opened(tmp_path)
+    assert again.previous == (second, 1)
+    assert last not in [log.boot for log in again.boots], "it had no readings"
+    again.close()
+
+
 def test_an_acknowledgement_for_more_than_was_made_settles_what_was(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     spool.append(b"one")
@@ -260,10 +282,23 @@ class SpoolMachine(RuleBasedStateMachine):
         self.spool.close()
         self.spool = opened(self.directory, max_bytes=self.max_bytes)
 
+    @rule()
+    def reboot(self) -> None:
+        before = self.spool.current.boot
+        self.spool.restart()
+        assert self.spool.current.boot != before
+
     def _take_evictions(self) -> None:
         for log in self.spool.boots:
             for number in ledger.numbers(log.evicted):
                 self.waiting.pop((log.boot, number), None)
+
+    @invariant()
+    def the_last_boot_with_readings_is_known(self) -> None:
+        if hasattr(self, "spool"):
+            earlier = [boot for boot in self.last if boot != self.spool.current.boot]
+            expected = (earlier[-1], self.last[earlier[-1]]) if earlier else None
+            assert self.spool.previous == expected
 
     @invariant()
     def nothing_is_forgotten(self) -> None:
