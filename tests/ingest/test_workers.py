@@ -95,6 +95,8 @@ async def test_a_worker_is_killed_and_then_the_registrar(
     platform, workers = fleet
     await nothing_is_lost_or_stored_twice(platform, workers, connection)
     await another_registrar_takes_over_within_two_seconds(platform, workers)
+    offline = "SELECT count(*) FROM fleet.presence_event WHERE state = 'offline'"
+    assert await connection.fetchval(offline) == 0, "a take-over makes nobody offline"
 
 
 async def nothing_is_lost_or_stored_twice(
