@@ -2,8 +2,9 @@
 
     python -m tests.broker.fuzz [--packets 1000000] [--seed N]
 
-Fails when the broker crashes, logs a traceback, stalls for over 100 ms of its own, ends a healthy client,
-loses one of its messages, or keeps connections, sessions, objects or memory. The seed that is printed gives
+Fails when the broker crashes, logs a traceback, stalls for over 100 ms of its own (seen by a client that
+pings every 5 ms; `fuzz_healthy` tells the machine's share from the broker's), ends a healthy client, loses
+one of its messages, or keeps connections, sessions, objects or memory. The seed that is printed gives
 the same bytes again.
 """
 
@@ -33,7 +34,7 @@ from rich.progress import Progress
 from fleetcell.contract.credentials import CredentialsFile, ServiceCredential, encode_file, mac
 from fleetcell.contract.topics import Role
 from tests.broker.fuzz_cases import HOSTILE, plan
-from tests.broker.fuzz_healthy import queued_ns, secret
+from tests.broker.fuzz_healthy import secret
 from tests.broker.raw_client import DISCONNECT_PACKET, connect_packet
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ KEY = bytes(range(32))
 AT_A_TIME = 24
 STALL_MS = 100.0
 WAIT_S = 0.05  # for the broker to close a connection
-RETURN_S = 20.0  # for connections and sessions to go
+RETURN_S = 60.0  # for connections and sessions to go
 GROWTH_BYTES = 32 * 2**20  # of memory, from the tenth part of the run to its end
 GROWTH_OBJECTS = 20_000
 HEALTHY = {"healthy-tcp", "healthy-ws", "gateway"}
@@ -62,7 +63,6 @@ class Report:
     seconds: float = 0.0
     healthy: dict[str, Any] = field(default_factory=dict)
     lag_ms: float = 0.0
-    lag_own_ms: float = 0.0
     memory: tuple[int, int] = (0, 0)
     objects: tuple[int, int] = (0, 0)
     faults: list[str] = field(default_factory=list)
@@ -75,9 +75,9 @@ class Report:
             f"seed {self.seed}: {self.packets:,} packets, {self.connections:,} connections",
             f"{self.seconds:.0f} s, {self.packets / max(self.seconds, 0.001):,.0f} packets a second",
             f"healthy clients: {healthy.get('pings', 0):,} pings",
-            f"their slowest answer: {worst:.0f} ms, {own:.0f} ms without the scheduler's share",
+            f"their slowest answer: {worst:.0f} ms, {own:.0f} ms without the machine's share",
             f"messages of a healthy client: {healthy.get('last', 0):,} of {healthy.get('published', 0):,}",
-            f"lag that the broker measured: {self.lag_ms:.0f} ms, {self.lag_own_ms:.0f} ms likewise",
+            f"lag that the broker measured, the scheduler's share in it: {self.lag_ms:.0f} ms",
             f"memory: {self.memory[0] / mib:.1f} MiB after a tenth, {self.memory[1] / mib:.1f} at the end",
             f"objects: {self.objects[0]:,} and {self.objects[1]:,}",
         ]
@@ -117,7 +117,7 @@ class Target:
                 env={**os.environ, **environment},
                 stderr=log,
             )
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while True:
             with contextlib.suppress(OSError):
                 await self.metrics()
@@ -130,7 +130,7 @@ class Target:
         """SIGTERM; its exit code."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(15)
+            return self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
@@ -138,7 +138,7 @@ class Target:
     async def metrics(self) -> dict[str, float]:
         """The metrics without labels."""
         address = f"http://127.0.0.1:{self._metrics_port}/metrics"
-        text = await asyncio.to_thread(lambda: urllib.request.urlopen(address, timeout=10).read().decode())
+        text = await asyncio.to_thread(lambda: urllib.request.urlopen(address, timeout=30).read().decode())
         lines = (
             line.split(" ") for line in text.splitlines() if line[:1] not in ("#", "") and "{" not in line
         )
@@ -275,7 +275,8 @@ class Run:
                 code = target.stop()
             self._fault(code != 0, f"the broker ended with {code}")
             log = target.log_file.read_text(errors="replace")
-            self._fault("Traceback" in log, f"a traceback in its log:\n{log[-3000:]}")
+            at = log.find("Traceback")
+            self._fault(at >= 0, f"a traceback in its log:\n{log[max(0, at - 500) : at + 3_000]}")
         return self.report
 
     async def _attack(self, target: Target, healthy: list[Healthy]) -> None:
@@ -315,17 +316,11 @@ class Run:
 
     async def _watch_lag(self, target: Target) -> None:
         """The lag that the broker measures itself; a peak of it fades over some ten seconds."""
-        report, last = self.report, 0.0
-        queued = queued_ns(target.process.pid)
         while True:
             await asyncio.sleep(1)
             with contextlib.suppress(OSError):
                 lag = 1e3 * (await target.metrics())["event_loop_lag_seconds"]
-                now = queued_ns(target.process.pid)
-                if lag > last:  # a new peak, in this second
-                    report.lag_ms = max(report.lag_ms, lag)
-                    report.lag_own_ms = max(report.lag_own_ms, lag - (now - queued) / 1e6)
-                last, queued = lag, now
+                self.report.lag_ms = max(self.report.lag_ms, lag)
 
     async def _rest(self, target: Target) -> dict[str, int]:
         """End the sessions that are kept; only the healthy clients may be left. The objects then."""
@@ -351,7 +346,6 @@ class Run:
         self._fault("fault" in healthy, f"a healthy client: {healthy.get('fault')}")
         own = healthy.get("worst_own_ms", 0.0)
         self._fault(own > STALL_MS, f"a healthy client waited {own:.0f} ms for the broker")
-        self._fault(report.lag_own_ms > STALL_MS, f"the event loop was late by {report.lag_own_ms:.0f} ms")
         arrived = healthy.get("last") == healthy.get("published") and healthy.get("in_order")
         self._fault(not arrived, f"messages of a healthy client were lost: {healthy}")
         grown = {

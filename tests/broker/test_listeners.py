@@ -104,6 +104,7 @@ async def test_other_frames_close_the_websocket(clients: Clients, sent: bytes, c
         pytest.param("/mqtt", "wamp", {}, 400, id="other subprotocol"),
         pytest.param("/", "mqtt", {}, 404, id="other path"),
         pytest.param("/mqtt", "mqtt", {"Sec-WebSocket-Version": "12"}, 400, id="old version"),
+        pytest.param("/mqtt", "mqtt", {"Sec-WebSocket-Version": "\xff3"}, 400, id="no version"),
     ],
 )
 async def test_the_upgrade(
