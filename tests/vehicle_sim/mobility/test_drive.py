@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyproj import Geod
 
 from fleetcell.contract.signals import check_signals
-from vehicle_sim.mobility import Combustion, Drive, Electric
+from vehicle_sim.mobility import ERRANDS, Combustion, Drive, Electric
 from vehicle_sim.readers import Signals
 from vehicle_sim.roads import load
 
@@ -119,6 +119,27 @@ def test_the_same_seed_drives_the_same_way_in_steps_of_any_size(seed: int, parts
     assert [Drive(NETWORK, seed).advance(t) for t in (1, 100)] == [
         Drive(NETWORK, seed).advance(t) for t in (1, 100)
     ]
+
+
+@settings(max_examples=10)
+@given(SEEDS)
+def test_a_vehicle_that_runs_errands_parks_with_the_ignition_off_after_each_trip(seed: int) -> None:
+    drive, stood, stops, trips = Drive(NETWORK, seed, habit=ERRANDS, powertrain="electric"), 0, [], 0
+    for _ in range(3000):
+        was_parked = drive.parked
+        signals = drive.advance(1.0)
+        assert signals["ignition"] is not drive.parked
+        if drive.parked:
+            assert signals["speed"] == 0
+            stood += 1
+        if drive.parked and not was_parked:
+            trips += 1
+        if was_parked and not drive.parked:
+            stops.append(stood)
+            stood = 0
+    assert trips >= 2
+    assert stops
+    assert min(stops) >= ERRANDS.parked_s[0] - 2
 
 
 def test_vehicles_differ() -> None:
