@@ -9,7 +9,7 @@ SETUP = $(PYTHON) tools/setup.py
 BIN = .venv/bin
 
 .DEFAULT_GOAL = help
-.PHONY: help up test check bench fuzz
+.PHONY: help up test check bench fuzz chaos
 
 help:
 	@echo 'make up     start everything: database, broker, ingest, dashboard, 25 simulated vehicles'
@@ -17,6 +17,7 @@ help:
 	@echo 'make check  lint, types (Python and TypeScript), import rules'
 	@echo 'make bench  all benchmarks, or some: make bench ARGS="broker --seconds 10"'
 	@echo 'make fuzz   a million packets of hostile clients against the broker; ARGS="--seed N" repeats a run'
+	@echo 'make chaos  10,000 steps in which all fails around the presence register; ARGS="--seed N" likewise'
 	@echo 'make help   this'
 	@echo
 	@echo 'Flags go into ARGS: make up ARGS="--vehicles 100", make test ARGS="-k ledger".'
@@ -46,3 +47,7 @@ bench:
 fuzz:
 	@$(SETUP) --extra dev python web
 	@exec $(BIN)/python -m tests.broker.fuzz $(ARGS)
+
+chaos:
+	@$(SETUP) --extra dev python
+	@exec $(BIN)/python -m tests.ingest.chaos $(ARGS)

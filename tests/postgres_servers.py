@@ -259,7 +259,7 @@ async def _administer(server: Server, *statements: str) -> None:
             await connection.execute(statement)
 
 
-async def _make_template(server: Server) -> None:
+async def make_template(server: Server) -> None:
     await _administer(server, f"CREATE DATABASE {TEMPLATE} OWNER fleetcell")
     assert await migrate(server.dsn("owner", TEMPLATE)) is server.tier
     await _administer(server, f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false")
@@ -287,7 +287,7 @@ def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlainServ
     server = PlainServer(tmp_path_factory.mktemp("postgres"))
     try:
         server.start()
-        run(_make_template(server))
+        run(make_template(server))
         yield server
     finally:
         server.stop()
@@ -302,7 +302,7 @@ def timescale_server() -> Iterator[TimescaleServer]:
         pytest.skip(str(missing))
     try:
         server.start()
-        run(_make_template(server))
+        run(make_template(server))
         yield server
     finally:
         server.stop()
