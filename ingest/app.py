@@ -40,8 +40,9 @@ from ingest.metrics import Metrics, serve_metrics
 from ingest.notifications import Notifications
 from ingest.pools import Database
 from ingest.publisher import Publisher
-from ingest.registrar import SESSION_FILTER, SESSION_PREFIX, Registrar
+from ingest.registrar import Registrar
 from ingest.retention import Retention
+from ingest.sessions import SESSION_FILTER, SESSION_PREFIX
 from ingest.sharing import decide, shared_filters
 from ingest.signs import CHANNEL, Signs
 from ingest.vehicles import Vehicles
@@ -323,13 +324,13 @@ class Service:
             registrar.receive(message)
             if message.topic.startswith(SESSION_PREFIX):
                 client = message.topic.removeprefix(SESSION_PREFIX)
-                self.directory.seen(client, registrar.address_of(client))
+                self.directory.seen(client, registrar.sessions.address(client))
 
         async def connected() -> None:
             await registrar.connected()
             self.commands.wake()
             await asyncio.sleep(TOLD_S)
-            if not registrar.told_addresses:
+            if not registrar.sessions:
                 log.warning("the broker does not tell where clients connect from: no seen address")
 
         return self._make_bridge(

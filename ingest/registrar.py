@@ -12,7 +12,6 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-import msgspec
 import structlog
 
 from fleetcell.contract.errors import PayloadError, TopicError
@@ -24,6 +23,7 @@ from ingest.claims import Heard, Sign
 from ingest.database import statement
 from ingest.failures import FAILURES, reason
 from ingest.register import Outcome, Register
+from ingest.sessions import SESSION_PREFIX, Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,18 +45,9 @@ UNSETTLED_S: Final = 0.5  # least time between two signs of life of a vehicle th
 MOST_SIGN_S: Final = 15.0  # most time between two signs of life that move a deadline
 PAGES_PER_S: Final = 200.0  # answers spread out when many are paged, over half an update interval at most
 REVOKED_EVERY_S: Final = 3.0  # where a notification was lost: a revoked vehicle is offline within 5 s
-# The embedded broker keeps a retained message here for each client that is connected: {"address": ...}.
-SESSION_PREFIX: Final = "$SYS/fleetcell/session/"
-SESSION_FILTER: Final = SESSION_PREFIX + "+"
 CLAIM_LIMIT: Final = 200_000  # vehicles with claims waiting while the database is away
 
 TRY_LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('fleetcell registrar'), hashtext($1))"
-
-
-class SessionNotice(msgspec.Struct, frozen=True):
-    """What the embedded broker tells of a client that is connected."""
-
-    address: str
 
 
 class Duty(Protocol):
@@ -113,7 +104,6 @@ class Registrar:
         self._signs: dict[str, Sign] = {}  # each vehicle's last sign of life
         self._asked: dict[str, float] = {}  # when a sign of life last went to the register
         self._online: dict[str, int] = {}  # epoch of the vehicles known to be online
-        self._addresses: dict[str, str] = {}  # as the broker sees them
         self._wake = asyncio.Event()
         self._bridge: MqttBridge | None = None
         self._link: asyncio.Task[None] | None = None
@@ -124,6 +114,7 @@ class Registrar:
         self._blind_until = 0.0
         self._sweep_at = 0.0
         self._revoked_at = 0.0  # when to look for them next
+        self.sessions = Sessions()
         self.leading = False
         self.in_office = False  # as `leading`, but also while the database is away and at the stop
 
@@ -132,7 +123,7 @@ class Registrar:
     def receive(self, message: Message) -> None:
         """A message of the registrar's MQTT connection."""
         if message.topic.startswith(SESSION_PREFIX):
-            self._session(message.topic.removeprefix(SESSION_PREFIX), message.payload)
+            self.sessions.hear(message.topic, message.payload)
             return
         try:
             topic = parse(message.topic)
@@ -152,20 +143,6 @@ class Registrar:
         self._heard.add(topic.vehicle, claim, self._clock())
         self._wake.set()
 
-    def _session(self, client: str, payload: bytes) -> None:
-        """Where a client connects from; nothing when it is gone."""
-        if not payload:
-            self._addresses.pop(client, None)
-            return
-        try:
-            self._addresses[client] = decode(SessionNotice, payload).address
-        except PayloadError as error:
-            log.warning("not a session notice", client=client[:64], reason=str(error))
-
-    def address_of(self, client: str) -> str | None:
-        """Where a client connects from, as the broker says; None where it is gone, or the broker does not."""
-        return self._addresses.get(client)
-
     def sign_of_life(self, vehicle: str, epoch: int, by: Reason = Reason.TELEMETRY) -> None:
         """Telemetry or a response came in a session.
 
@@ -179,11 +156,6 @@ class Registrar:
             self._asked[vehicle] = now
             self._heard.sign(vehicle, sign)
             self._wake.set()
-
-    @property
-    def told_addresses(self) -> bool:
-        """Whether the broker tells where clients connect from; of the registrar at least."""
-        return bool(self._addresses)
 
     async def connected(self) -> None:
         """The link is there (again): what happened meanwhile is unknown."""
@@ -339,7 +311,7 @@ class Registrar:
                 taken,
                 ids,
                 age_s=self._age_s,
-                address=self._addresses.get,
+                address=self.sessions.address,
                 blind_window=self._clock() < self._blind_until,
             )
         except BaseException:
@@ -350,12 +322,11 @@ class Registrar:
         self._done(outcome)
 
     async def _sweep(self, connection: Connection) -> float:
-        """Let deadlines take effect; seconds until the next look."""
-        while True:
-            outcome = await self._register.sweep(connection, self._signs.get, age_s=self._age_s)
-            self._done(outcome)
-            if not outcome.more:
-                break
+        """Let deadlines take effect, a part of them: claims go between; seconds until the next look."""
+        outcome = await self._register.sweep(connection, self._signs.get, age_s=self._age_s)
+        self._done(outcome)
+        if outcome.more:
+            return 0.0
         left = await self._register.next_deadline_s(connection)
         return TICK_S if left is None else min(TICK_S, max(left, 0.01))
 
