@@ -97,8 +97,7 @@ class Link:
 
     def send(self, direction: Direction, flow: int, data: bytes | Mark, now: float) -> None:
         """Data or a mark enters at one end; data is cut into TCP segments."""
-        if any(self._lines):
-            self._run(now)
+        self._run(now)
         self._wake_radio(direction, now)
         line = self._lines[direction]
         if isinstance(data, Mark) or len(data) <= SEGMENT_BYTES:
