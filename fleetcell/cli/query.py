@@ -117,7 +117,7 @@ def presence(
     valid_at: Annotated[str | None, typer.Option(help="What was so at this time, as known now.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The history of a vehicle's presence: state, reason, evidence."""
+    """Where a vehicle is registered now, and the history of its presence: state, reason, evidence."""
     client, path = api(data), f"/api/v1/vehicles/{vehicle}/presence"
     times = {"since": since, "as_of": as_of, "valid_at": valid_at}
     asked = {name: moment(text, "--" + name.replace("_", "-")) for name, text in times.items()}
@@ -125,16 +125,33 @@ def presence(
     if as_json:
         print(json.dumps(items, indent=1))
         return
-    table = Table("At", "State", "Reason", "Region", "Epoch", "Evidence")
+    table = Table("At", "State", "Reason", "Region", "Epoch", "Address", "Evidence")
     for item in items:
         evidence = ", ".join(f"{name} {value}" for name, value in item["evidence"].items())
-        table.add_row(
-            item["at"], item["state"], item["reason"], item["region"] or "", str(item["epoch"]), evidence
-        )
+        about = (item["region"] or "", str(item["epoch"]), _address(item))
+        table.add_row(item["at"], item["state"], item["reason"], *about, evidence)
+    if table.row_count and not any(asked.values()):
+        _print_registration(vehicle, client.get(f"/api/v1/vehicles/{vehicle}")["registration"])
     if table.row_count:
         console.print(table)
     else:
         stderr.print(f"nothing was heard of {vehicle} yet")
+
+
+def _print_registration(vehicle: str, now: dict[str, Any]) -> None:
+    """What the home register answers: which region, which epoch, which address, since when."""
+    console.print(
+        f"{vehicle}: {now['state']} ({now['reason']}) since {now['since']}, region {now['region']}, "
+        f"epoch {now['epoch']}, address {_address(now) or 'not told'}",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _address(registered: dict[str, Any]) -> str:
+    """The address that was handed out, and where the broker sees another one, that."""
+    own, seen = registered["address"], registered["seen_address"]
+    return " ".join([*([own] if own else []), *([f"(seen {seen})"] if seen and seen != own else [])])
 
 
 @app.command(epilog="Example: fleetcell query gaps taxi-0001")

@@ -82,6 +82,8 @@ def test_version() -> None:
         (("fly",), 2, "fly"),
         (("up", "--port", "70000"), 2, "65535"),
         (("up", "--region", "a b"), 2, "region"),
+        (("up", "--regions", "helsinki,helsinki"), 2, "each once"),
+        (("up", "--regions", "helsinki,espoo", "--broker", "ws://127.0.0.1/mqtt"), 2, "--broker"),
         (("query", "telemetry", "car-1", "--format", "xml"), 2, "--format xml"),
         (("query", "latest", "car-1"), 1, "fleetcell up"),
         (("vehicles", "add", "a b"), 2, "A-Z"),
