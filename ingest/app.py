@@ -41,7 +41,7 @@ from ingest.notifications import Notifications
 from ingest.pools import Database
 from ingest.publisher import Publisher
 from ingest.registrar import Registrar
-from ingest.retention import Retention
+from ingest.retention import DeadLetterBounds, Retention
 from ingest.sessions import SESSION_FILTER, SESSION_PREFIX
 from ingest.sharing import decide, shared_filters
 from ingest.signs import CHANNEL, Signs
@@ -158,6 +158,9 @@ class Service:
         self.deriver = Deriver(
             self.database, rules_of(settings), self.metrics, delay_s=settings.derive_delay_s
         )
+        self.letter_bounds = DeadLetterBounds(
+            self.database, self.metrics, days=settings.dead_letter_days, mebibytes=settings.dead_letter_mb
+        )
         self.notifications = Notifications(
             self.database,
             {
@@ -202,6 +205,7 @@ class Service:
                 self.signs.run(),
                 Retention(self.database, self.settings.retention_days).run(),
                 self.deriver.run(),
+                self.letter_bounds.run(),
                 self._watch_inbox(),
             ):
                 tasks.create_task(work)

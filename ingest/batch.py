@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fleetcell.contract.errors import PayloadError
-from fleetcell.contract.topics import VehicleTopic, vehicle_topic
 from ingest.decode import BadSample, Upload, decode_upload
 
 if TYPE_CHECKING:
+    from fleetcell.contract.topics import VehicleTopic
     from ingest.inbox import Arrival
 
 
@@ -106,19 +106,6 @@ class Batch:
             ],
             [],
         )
-
-
-def dead_letters(batch: Batch) -> dict[tuple[str, bytes], tuple[bytes, str]]:
-    """What becomes a dead letter: (topic, sha256) to (payload, reason)."""
-    letters = {(_topic(r.topic), r.sha256): (r.payload, r.reason) for r in batch.rejections}
-    for upload in batch.uploads:
-        for bad in upload.bad:
-            letters[_topic(upload.topic), hashlib.sha256(bad.raw).digest()] = (bad.raw, bad.reason)
-    return letters
-
-
-def _topic(topic: VehicleTopic) -> str:
-    return vehicle_topic(topic.region, topic.vehicle, topic.channel)
 
 
 def _batch(uploads: list[Upload], rejections: list[Rejection]) -> Batch:

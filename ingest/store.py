@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from fleetcell.contract.ledger import from_multirange, to_multirange
-from fleetcell.contract.messages import Ack, Position, Rejected
+from fleetcell.contract.messages import MAX_PAYLOAD, Ack, Position, Rejected
 from ingest import latest
-from ingest.batch import dead_letters
 from ingest.database import statement
+from ingest.dead_letters import dead_letters
 from ingest.derive.marks import Marks, touched
 from ingest.quality import Quality
 from ingest.readings import COPY_COLUMNS, Readings, gather
@@ -252,10 +252,13 @@ async def _add_dead_letters(connection: Connection, batch: Batch) -> None:
     if letters:
         await connection.execute(
             statement("add_dead_letters"),
-            [topic for topic, _ in letters],
-            [sha256 for _, sha256 in letters],
-            [payload for payload, _ in letters.values()],
-            [reason.replace("\0", "") for _, reason in letters.values()],
+            [letter.topic for letter in letters],
+            [letter.sha256 for letter in letters],
+            [letter.payload[:MAX_PAYLOAD] for letter in letters],
+            [len(letter.payload) for letter in letters],
+            [letter.reason.replace("\0", "") for letter in letters],
+            [None if letter.boot is None else UUID(letter.boot) for letter in letters],
+            [letter.epoch for letter in letters],
         )
 
 

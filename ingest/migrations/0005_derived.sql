@@ -35,6 +35,8 @@ CREATE TABLE fleet.rollup (
     PRIMARY KEY (vehicle_id, bucket)
 ) WITH (fillfactor = 70);
 
+CREATE INDEX rollup_bucket ON fleet.rollup USING brin (bucket); -- for the retention
+
 CREATE TABLE fleet.journey (
     vehicle_id  integer NOT NULL,
     kind        text NOT NULL CHECK (kind IN ('trip', 'stop')),

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from fleetcell.contract.messages import Event, encode
 from fleetcell.contract.topics import Channel
-from ingest.batch import Batch, dead_letters
+from ingest.batch import Batch
+from ingest.dead_letters import dead_letters
 from tests.ingest.units import NOW_US, arrival, sample, telemetry
 
 BOOT = "0" * 32
@@ -50,7 +51,7 @@ def test_the_condemned_keep_their_number() -> None:
     condemned = piece.condemned("because", b"{}")
     (upload,) = condemned.uploads
     assert (upload.seqs, [bad.seq for bad in upload.bad]) == ([], [7])
-    assert [reason for _, reason in dead_letters(condemned).values()] == ["because"]
+    assert [letter.reason for letter in dead_letters(condemned)] == ["because"]
     event = Batch()
     event.add(arrival("car", encode(Event(BOOT, 1, 9, NOW_US // 1000, "dtc")), Channel.EVENT))
     assert [bad.seq for bad in event.condemned("because", b"{}").uploads[0].bad] == [9]

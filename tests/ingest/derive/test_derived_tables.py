@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fleetcell.contract.messages import Sample
 from ingest.batch import Batch
-from ingest.database import connect
+from ingest.database import connect, drop_old
 from ingest.derive import rows
 from ingest.derive.recompute import BEGIN, derive_some
 from ingest.derive.rules import Rules
@@ -192,3 +193,21 @@ async def test_verify_finds_what_is_wrong(connection: Connection) -> None:
     assert [one.vehicle for one in only_bus] == ["bus"]
     await rows.mark(connection, [(ids["car"], number) for number in range(2_938_000, 2_940_000)])
     assert {one.vehicle for one in await differences(connection)} == {"bus"}, "what is dirty is not wrong"
+
+
+async def test_what_is_derived_goes_with_the_readings(any_connection: Connection) -> None:
+    ids = await provision(any_connection, "car")
+    await rows.adopt_rules(any_connection, RULES)
+    trips = drive(*DAY[:-1], Phase(48 * 3600, 0, 0.0, 600), *DAY)
+    await put(any_connection, ids, arrival("car", telemetry(new_boot(), samples(trips))))
+    await drain(any_connection)
+    newest = datetime.fromtimestamp(trips[-1].us / 1e6, UTC)
+    await drop_old(any_connection, datetime.now(UTC) - newest + timedelta(hours=2))
+    oldest = await any_connection.fetchrow(
+        "SELECT (SELECT min(bucket) FROM fleet.rollup) AS rollup,"
+        " (SELECT min(bucket) FROM fleet.journey) AS journey"
+    )
+    assert oldest is not None
+    assert newest - timedelta(hours=2, minutes=20) < oldest["rollup"] < newest
+    assert oldest["rollup"] <= oldest["journey"] < newest
+    assert await differences(any_connection) == []

@@ -1,0 +1,1 @@
+DELETE FROM fleet.dead_letter WHERE id = $1
