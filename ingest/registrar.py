@@ -43,11 +43,16 @@ STAND_BY_S: Final = 0.5  # how often a second registrar asks whether the first i
 DEAF_S: Final = 2.0  # how long the link may be gone before the vehicles are `unknown (gateway)`
 UNSETTLED_S: Final = 0.5  # least time between two signs of life of a vehicle that is not online
 MOST_SIGN_S: Final = 15.0  # most time between two signs of life that move a deadline
-PAGES_PER_S: Final = 200.0  # answers spread out when many are paged, over half an update interval at most
+PAGES_PER_S: Final = 200.0
 REVOKED_EVERY_S: Final = 3.0  # where a notification was lost: a revoked vehicle is offline within 5 s
 CLAIM_LIMIT: Final = 200_000  # vehicles with claims waiting while the database is away
 
 TRY_LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('fleetcell registrar'), hashtext($1))"
+
+
+def paging_s(vehicles: int, update_interval_s: float) -> float:
+    """Over how many seconds so many vehicles are paged: they are to settle within one update interval."""
+    return min(vehicles / PAGES_PER_S, update_interval_s / 2)
 
 
 class Duty(Protocol):
@@ -402,7 +407,7 @@ class Registrar:
 
     def _page_all(self, vehicles: list[str]) -> None:
         """Page them, spread out so that their answers do not come all at once."""
-        spread = min(len(vehicles) / PAGES_PER_S, self._timers.update_interval_s / 2)
+        spread = paging_s(len(vehicles), self._timers.update_interval_s)
         loop = asyncio.get_running_loop()
         for vehicle in vehicles:
             loop.call_later(self._rng.uniform(0, spread), self._page, vehicle)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from fleetcell.contract.messages import Claim, ClaimKind, PresenceState, encode
 from fleetcell.contract.topics import Channel
+from ingest.registrar import paging_s
 from tests.ingest.platform import Platform
-from tests.ingest.units import REGION
+from tests.ingest.units import REGION, provision
 
 if TYPE_CHECKING:
     from ingest.database import Connection
 
 HOUR = timedelta(hours=1)
+PAGED = 300
 HEARTBEAT = """
     INSERT INTO fleet.gateway (region, heartbeat_at, storing, started_at)
     VALUES ($1, now() - $2::interval, true, now() - 2 * $2::interval)
@@ -96,6 +98,26 @@ async def test_a_will_that_comes_after_the_vehicle_is_back_changes_nothing(platf
     claim = await car.claim(ClaimKind.UPDATE)
     state = await car.state(lambda state: (state.epoch, state.n) == (claim.epoch, claim.n))
     assert state.state is PresenceState.ONLINE
+
+
+async def test_whoever_was_online_is_paged_once(platform: Platform, connection: Connection) -> None:
+    await platform.stop_service()
+    await provision(connection, *(f"car-{number}" for number in range(PAGED)))
+    await connection.execute(
+        "INSERT INTO fleet.registration (vehicle_id, state, reason, since, epoch, n, region, deadline)"
+        " SELECT id, 'online', 'attach', created_at, 1, 1, $1, now() - interval '1 hour' FROM fleet.vehicle",
+        REGION,
+    )
+    pages: list[bytes] = []
+    async with platform.watch(f"fleet/v1/{REGION}/+/page", pages.append):
+        await platform.start_service()
+        await platform.until(lambda: len(pages) >= PAGED, timeout_s=30)
+    assert len(set(pages)) == len(pages) == PAGED, "each page has a nonce of its own"
+
+
+def test_paging_takes_half_an_update_interval_at_most() -> None:
+    assert paging_s(PAGED, 60) == 1.5
+    assert paging_s(100_000, 60) == 30
 
 
 async def test_who_was_revoked_is_offline_and_nothing_more_is_heard_of_it(
