@@ -11,11 +11,11 @@ from fleetcell.mqtt import TlsOptions
 from fleetcell.service import stop_event
 from vehicle_sim.delivery import DeliveryPolicy
 from vehicle_sim.fleet import Fleet
+from vehicle_sim.gateway_link import LinkOptions
 from vehicle_sim.links import check_profile
 from vehicle_sim.provisioning import Accounts, Platform, find_platform
 from vehicle_sim.replay import ReplayOptions, replay
 from vehicle_sim.run import RunOptions, run, sleepers, vehicle_names
-from vehicle_sim.session import LinkOptions
 from vehicle_sim.tasks import unless
 from vehicle_sim.unit import PresencePolicy
 
@@ -106,6 +106,8 @@ def _fleet(
     link = LinkOptions(
         broker_url=platform.broker_url,
         region=platform.region,
+        directory=platform.directory,
+        roams=not platform.named,
         tls=TlsOptions(ca_file=options.broker_ca_file),
         presence=presence,
         delivery=delivery,

@@ -13,7 +13,7 @@ import structlog
 from fleetcell.contract.errors import FleetcellError
 from vehicle_sim.epoch import UnitInUseError
 from vehicle_sim.provisioning import ProvisioningError
-from vehicle_sim.session import LinkOptions, VehicleUnit
+from vehicle_sim.session import VehicleUnit
 from vehicle_sim.spool import Spool, SpoolError
 from vehicle_sim.tally import Tally
 from vehicle_sim.tasks import in_time
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from vehicle_sim.gateway_link import LinkOptions
     from vehicle_sim.provisioning import Accounts
 
 log = structlog.get_logger()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from fleetcell.contract.messages import RegionEntry
+
 log = structlog.get_logger()
 
 _CHUNK: Final = 500  # vehicles in one request
@@ -37,12 +39,18 @@ class ProvisioningError(FleetcellError):
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A running platform: `broker_url` is ws://, wss://, mqtt:// or mqtts://."""
+    """A running platform: `broker_url` is ws://, wss://, mqtt:// or mqtts://.
+
+    directory: its regions, where they are known. named: whether somebody named the region or the broker:
+    vehicles stay there then.
+    """
 
     api_url: str
     api_key: str
     broker_url: str
     region: str
+    directory: dict[str, RegionEntry] | None = None
+    named: bool = False
 
 
 def find_platform(
@@ -67,7 +75,9 @@ def find_platform(
                 f"{error}, or set FLEETCELL_API_URL, FLEETCELL_API_KEY and FLEETCELL_BROKER_URL "
                 "for one that runs elsewhere"
             ) from None
-        return Platform(api_url.rstrip("/"), api_key, broker_url, region or "helsinki")
+        return Platform(
+            api_url.rstrip("/"), api_key, broker_url, region or "helsinki", None, region is not None
+        )
     if api_url and api_url.rstrip("/") != up.api_url.rstrip("/") and not (api_key and broker_url):
         raise ConfigError(
             f"FLEETCELL_API_URL {api_url} is not the platform on {layout.root}: "
@@ -80,8 +90,17 @@ def find_platform(
             raise ConfigError(
                 f"the admin key {up.admin_key_file} cannot be read: {error.strerror}; set FLEETCELL_API_KEY"
             ) from None
+    named = region is not None or broker_url is not None
+    directory = up.regions if broker_url is None else None
+    if region is not None and directory is not None and region in directory:
+        broker_url = directory[region].url
     return Platform(
-        (api_url or up.api_url).rstrip("/"), api_key, broker_url or up.broker_url, region or up.region
+        (api_url or up.api_url).rstrip("/"),
+        api_key,
+        broker_url or up.broker_url,
+        region or up.region,
+        directory,
+        named,
     )
 
 

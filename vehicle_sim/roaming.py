@@ -123,17 +123,20 @@ class Roaming:
 
     def start(self) -> str:
         """Where to connect first: by the position, if the directory knows."""
-        if self._wanted is not None and self._wanted in self.entries:
-            self.served = self._wanted
+        here = None if self._place is None else self._regions.at(*self._place)
+        if here is not None:
+            self.served = here
+            self._choose()
         return self.served
 
     def target(self, now: float) -> str | None:
         """The gateway to try now; None: stay."""
-        given_up = self._given_up_at
-        if now < given_up:
+        if self._lost_at is None:
             wanted = self._wanted
             good = wanted is not None and self.entries[wanted].storing is not False
             return wanted if good and self._may_try(wanted, now) else None
+        if now < self._given_up_at:  # it is connecting: two new sessions at once would race for the epoch
+            return None
         for region in self._candidates():
             if self._may_try(region, now):
                 return region

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
 
-from fleetcell.contract import topics
+from fleetcell.contract.directory import cell_of
 from fleetcell.contract.errors import FleetcellError
-from fleetcell.contract.messages import Ack, Command, GatewayStatus, Page, Rejected, State, encode
+from fleetcell.contract.messages import (
+    Ack,
+    Command,
+    Directory,
+    GatewayStatus,
+    Page,
+    Rejected,
+    State,
+    encode,
+)
 from fleetcell.contract.topics import Channel
-from fleetcell.mqtt import Backoff, Message, MqttBridge, NotConnectedError, TlsOptions, Will
+from fleetcell.mqtt import Backoff, Message, Will
 from vehicle_sim import wire
 from vehicle_sim.actions import (
     Action,
@@ -28,38 +36,29 @@ from vehicle_sim.actions import (
     SendClaim,
     SendResponse,
 )
+from vehicle_sim.alarm import Alarm
+from vehicle_sim.claim_encoder import ClaimEncoder
 from vehicle_sim.command_book import CommandBook
 from vehicle_sim.commanded import CommandedVehicle
 from vehicle_sim.commands import Commands
-from vehicle_sim.delivery import Batch, Delivery, DeliveryPolicy
+from vehicle_sim.delivery import Batch, Delivery
+from vehicle_sim.roamer import Roamer
 from vehicle_sim.spool import SpoolError
-from vehicle_sim.unit import Phase, PresencePolicy, Unit
+from vehicle_sim.unit import Phase, Unit
 from vehicle_sim.uploads import Uploads
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from vehicle_sim.gateway_link import LinkOptions
     from vehicle_sim.spool import Spool
     from vehicle_sim.tally import Tally
 
 log = structlog.get_logger()
 
-_NEVER: Final = float("inf")
 _RENEW_CAP_S: Final = 30.0
 _ROOM: Final = 10_000  # readings; far from filling a spool
-
-
-@dataclass(frozen=True, slots=True)
-class LinkOptions:
-    """How the units of one run reach the platform."""
-
-    broker_url: str
-    region: str
-    tls: TlsOptions = field(default_factory=TlsOptions)
-    presence: PresencePolicy = field(default_factory=PresencePolicy)
-    delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)
-    backoff: Backoff = field(default_factory=Backoff)
 
 
 class VehicleUnit:
@@ -86,10 +85,9 @@ class VehicleUnit:
         rate_hz: float | None = None,
     ) -> None:
         self.vehicle = vehicle
-        self.secret = secret
         self.spool = spool
         self._link = link
-        self._tally = tally
+        self.tally = tally
         self._rng = rng
         self._unit = Unit(Delivery(spool, link.delivery, rng), link.presence, rng)
         self._uploads = Uploads(spool, self._unit.delivery, tally)
@@ -97,9 +95,9 @@ class VehicleUnit:
         self._vehicle = CommandedVehicle(self._unit, spool, rate_hz, do=self._do)
         self._commands = Commands(self._book, self._vehicle)
         self._restarting = False
-        self._bridge: MqttBridge | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due = _NEVER
+        self._claims = ClaimEncoder(self._unit, spool, link.presence.keep_alive_s)
+        self._roamer = Roamer(self, self._unit, self._claims, spool, vehicle, secret, link, rng)
+        self._alarm = Alarm(self._tick)
         self._started = 0.0
         self._ever_connected = False
         self._drained = asyncio.Event()
@@ -121,8 +119,7 @@ class VehicleUnit:
             while not self.gone:
                 await self._awake.wait()
                 connected_at = self._now()
-                self._bridge = self._make_bridge()
-                await self._bridge.run()
+                await self._roamer.serve()
                 if self.gone:
                     break
                 self._do(self._unit.disconnected(self._now()))
@@ -132,7 +129,8 @@ class VehicleUnit:
                     attempt = attempt + 1 if self._now() - connected_at < _RENEW_CAP_S else 0
                     await asyncio.sleep(Backoff(0.2, _RENEW_CAP_S).delay(attempt, self._rng))
         finally:
-            self._cancel_timer()
+            await self._roamer.end()
+            self._alarm.cancel()
             self._book.close()
             self.spool.close()
 
@@ -170,10 +168,11 @@ class VehicleUnit:
         signals = self._vehicle.instruments.read(time_ms, signals, now)
         seq = self.spool.current.last_seq + 1
         _, evicted = self.spool.append(wire.sample(seq, time_ms, dict(signals)))
-        self._tally.made += 1
-        self._tally.evicted += evicted
+        self.tally.made += 1
+        self.tally.evicted += evicted
         self._note_pending()
         self._do(self._unit.made(self.spool.current.boot, seq, now))
+        self.place(signals)
 
     async def drained(self) -> None:
         """Return when no reading waits for its acknowledgement."""
@@ -205,8 +204,8 @@ class VehicleUnit:
 
     def use_secret(self, secret: str) -> None:
         """Connect with another secret from now on."""
-        self.secret = secret
-        self._disconnect()
+        self._roamer.secret = secret
+        self._roamer.close()
 
     @property
     def resent(self) -> int:
@@ -222,6 +221,16 @@ class VehicleUnit:
     def gone(self) -> bool:
         """Whether it has left for good."""
         return self._unit.phase is Phase.GONE
+
+    @property
+    def epoch(self) -> int:
+        """Of its newest session."""
+        return self._unit.epoch
+
+    @property
+    def region(self) -> str | None:
+        """The region whose gateway it is connected to, or connects to."""
+        return None if self._roamer.link is None else self._roamer.link.gateway.region
 
     @property
     def asleep(self) -> bool:
@@ -242,9 +251,8 @@ class VehicleUnit:
     @property
     def connection_problem(self) -> str | None:
         """Why there is no connection, as far as the broker or the network said; None where none is wanted."""
-        if self._bridge is None or self.gone or self.asleep:
-            return None
-        return self._bridge.last_error
+        link = self._roamer.link
+        return None if link is None or self.gone or self.asleep else link.bridge.last_error
 
     # -- actions ----------------------------------------------------------------------------------
 
@@ -262,40 +270,34 @@ class VehicleUnit:
                 case Renew(epoch):
                     self._log.info("epoch was used by another session", epoch=epoch)
                     self.spool.epochs.learn(epoch)
-                    self._disconnect()
+                    self._roamer.close()
                 case Rest():
                     now = datetime.now(UTC)
                     left = timedelta(seconds=self._unit.sleep_until - self._now())
                     self._commands.slept(now + left, now)
-                    self._disconnect()
+                    self._roamer.close()
                 case CalledOff(reason):
                     self._commands.not_done("sleep", reason, datetime.now(UTC))
                 case Restart():
                     self._restarting = True
-                    self._disconnect()
+                    self._roamer.close()
                 case Leave():
-                    self._disconnect()
+                    self._roamer.close()
             if not sent:
                 self._unit.not_sent(action, self._now())
         for event, is_so in ((self._registered, self._unit.registered), (self._awake, not self.asleep)):
             _show(event, is_so)
-        self._schedule()
+        self._roamer.consider()
+        self._alarm.set(self._unit.due)
 
     def _publish(self, channel: Channel, payload: bytes) -> bool:
-        topic = topics.vehicle_topic(self._link.region, self.vehicle, channel)
-        try:
-            return self._bridge is not None and self._bridge.publish_nowait(topic, payload, qos=1)
-        except NotConnectedError:
-            return False
+        link = self._roamer.link
+        return link is not None and link.publish(channel, payload)
 
     def _claim(self, action: SendClaim) -> bytes:
-        return wire.claim(
-            action,
-            self._unit.epoch,
-            self.spool,
-            update_interval_s=self._unit.update_interval_s,
-            keep_alive_s=self._link.presence.keep_alive_s,
-        )
+        link = self._roamer.link
+        assert link is not None, "an epoch is of a link"
+        return self._claims.of(action, self._unit.epoch, link.gateway)
 
     def _send_batch(self, batch: Batch) -> bool:
         payload = self._uploads.payload(batch, self._unit.epoch)
@@ -304,54 +306,60 @@ class VehicleUnit:
         self._uploads.sent(batch, payload)
         return True
 
-    def _disconnect(self) -> None:
-        if self._bridge is not None:
-            self._bridge.close()
+    # -- what the link tells ----------------------------------------------------------------------
 
-    # -- the bridge ---------------------------------------------------------------------------------
-
-    def _make_bridge(self) -> MqttBridge:
-        link = self._link
-        return MqttBridge(
-            link.broker_url,
-            client_id=self.vehicle,
-            username=self.vehicle,
-            password=self.secret,
-            keep_alive=link.presence.keep_alive_s,
-            subscriptions=[(name, 1) for name in topics.unit_filters(link.region, self.vehicle)],
-            receive=self._receive,
-            will=self._will,
-            on_connect=self._on_connect,
-            on_disconnect=self._on_disconnect,
-            backoff=link.backoff,
-            tls=link.tls,
-            rng=self._rng,
-        )
-
-    def _will(self) -> Will:
+    def will(self, topic: str) -> Will:
         """The last claim of the session that is about to begin; its epoch is on the disk first."""
         epoch = self.spool.epochs.take()
         self._unit.connecting(epoch)
-        topic = topics.vehicle_topic(self._link.region, self.vehicle, Channel.PRESENCE)
         return Will(topic, wire.will(epoch, self.spool.current.boot))
 
-    async def _on_connect(self) -> None:
-        self._tally.connects += 1
+    def connected(self) -> None:
+        """The broker let it in."""
+        self.tally.connects += 1
         self._ever_connected = True
+        self._roamer.connected()
         self._do(self._unit.connected(self._now()))
 
-    def _on_disconnect(self, reason: str) -> None:
+    def lost(self, reason: str) -> None:
+        """The session is gone."""
         self._log.debug("link lost", reason=reason)
         self._uploads.forget_all()
         self._do(self._unit.disconnected(self._now()))
+        self._roamer.lost()
+
+    # -- handover -----------------------------------------------------------------------------------
+
+    def taken_over(self, epoch: int, heard: Sequence[Message]) -> None:
+        """Another gateway serves it now. Its session has attached, and says so once more by this unit."""
+        self.tally.connects += 1
+        self.tally.handovers += 1
+        self._uploads.forget_all()
+        self._do(self._unit.disconnected(self._now()))
+        self._unit.connecting(epoch)
+        self._do(self._unit.connected(self._now()))
+        for message in heard:
+            self.receive(message)
+
+    def renew(self, epoch: int) -> None:
+        """A session of this epoch began elsewhere and is not to be: have a later one here."""
+        self._do([Renew(epoch)])
+
+    def place(self, signals: Mapping[str, object]) -> None:
+        """It is where these readings say, if they do: that may be another region."""
+        lat, lon = signals.get("lat"), signals.get("lon")
+        if isinstance(lat, int | float) and isinstance(lon, int | float):
+            self._claims.cell = cell_of(lat, lon)
+            self._roamer.moved(lat, lon)
 
     # -- what arrives -------------------------------------------------------------------------------
 
-    def _receive(self, message: Message) -> None:
+    def receive(self, message: Message) -> None:
+        """A message came."""
         try:
             self._handle(message)
         except (FleetcellError, OSError) as error:
-            self._tally.bad_messages += 1
+            self.tally.bad_messages += 1
             self._log.warning("message not understood", topic=message.topic, reason=str(error))
 
     def _handle(self, message: Message) -> None:
@@ -369,6 +377,8 @@ class VehicleUnit:
                 self._on_rejected(rejected, now)
             case Command() as command:
                 self._commands.take(command, datetime.now(UTC))
+            case Directory() as directory:
+                self._roamer.directory(directory.regions)
             case None:
                 pass
 
@@ -376,7 +386,7 @@ class VehicleUnit:
         was_registered = self._unit.registered
         self._do(self._unit.state(state, now))
         if self._unit.registered and not was_registered:
-            self._tally.attached(self.vehicle, now - self._started)
+            self.tally.attached(self.vehicle, now - self._started)
 
     def _on_ack(self, ack: Ack, now: float) -> None:
         self._uploads.acked(ack, asyncio.get_running_loop().time())
@@ -400,23 +410,8 @@ class VehicleUnit:
         for event, is_so in ((self._drained, pending == 0), (self._room, pending < _ROOM)):
             _show(event, is_so)
 
-    def _schedule(self) -> None:
-        """Have a timer that fires when something is due; one that fires too early does no harm."""
-        due = self._unit.due
-        if due >= self._timer_due:
-            return
-        self._cancel_timer()
-        self._timer_due = due
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, due - self._now()), self._tick)
-
     def _tick(self) -> None:
-        self._timer, self._timer_due = None, _NEVER
         self._do(self._unit.tick(self._now()))
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer, self._timer_due = None, _NEVER
 
 
 def _show(event: asyncio.Event, is_so: bool) -> None:

@@ -19,6 +19,7 @@ class Tally:
     refused: int = 0  # by the spool: too large, or the disk is full
     batches: int = 0
     connects: int = 0
+    handovers: int = 0
     bad_messages: int = 0
     last_ack: float | None = None  # when, on the clock of the event loop
     attach_s: dict[str, float] = field(default_factory=dict)  # first attach shown, seconds after the start
@@ -65,6 +66,7 @@ class Score:
     resent: int
     batches: int
     connects: int
+    handovers: int
     attached: int
     attach_p50_s: float | None
     attach_max_s: float | None
@@ -105,6 +107,7 @@ class Score:
             ),
             ("messages", f"{self.batches:,}"),
             ("connects", f"{self.connects:,}"),
+            *([("handovers between regions", f"{self.handovers:,}")] if self.handovers else []),
             ("duration", f"{self.duration_s:,.1f} s"),
             ("rate", f"{self.rows_per_s:,.0f} readings/s"),
         ]
@@ -144,6 +147,7 @@ def score(
         resent=resent,
         batches=tally.batches,
         connects=tally.connects,
+        handovers=tally.handovers,
         attached=len(times),
         attach_p50_s=round(times[len(times) // 2], 3) if times else None,
         attach_max_s=round(times[-1], 3) if times else None,

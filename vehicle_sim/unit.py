@@ -264,7 +264,16 @@ class Unit:
             self.phase = Phase.DOWN
         return [*called_off, self._goodbye(now)] if self.phase in _SERVED else called_off
 
+    def farewell(self, now: float) -> SendClaim:
+        """The last claim of this session, whose place another one has taken; nothing here repeats it."""
+        return self._claims.make(ClaimKind.DETACH, now, reason=Reason.HANDOVER)
+
     # -- time ---------------------------------------------------------------------------------------
+
+    @property
+    def roams(self) -> bool:
+        """Whether it may be handed over to another gateway: it neither leaves nor sleeps, nor is about to."""
+        return self.phase in (Phase.DOWN, Phase.UP) and not self.will_sleep and self._stop_due == _NEVER
 
     @property
     def will_sleep(self) -> bool:

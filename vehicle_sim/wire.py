@@ -13,6 +13,7 @@ from fleetcell.contract.messages import (
     Claim,
     ClaimKind,
     Command,
+    Directory,
     GatewayStatus,
     Page,
     Previous,
@@ -34,13 +35,24 @@ if TYPE_CHECKING:
     from vehicle_sim.delivery import Batch
     from vehicle_sim.spool import Spool
 
-Incoming = State | GatewayStatus | Page | Ack | Rejected | Command
+Incoming = State | GatewayStatus | Page | Ack | Rejected | Command | Directory
 
 
 def claim(
-    sent: SendClaim, epoch: int, spool: Spool, *, update_interval_s: float, keep_alive_s: float
+    sent: SendClaim,
+    epoch: int,
+    spool: Spool,
+    *,
+    update_interval_s: float,
+    keep_alive_s: float,
+    cell: str | None = None,
+    address: str | None = None,
+    to: str | None = None,
 ) -> bytes:
-    """A claim of the session `epoch`, with the timers if they are to be told."""
+    """A claim of the session `epoch`, with the timers if they are to be told.
+
+    `cell`: where the unit is; `address`: its own, from the region's pool; `to`: where it hands over to.
+    """
     log = spool.current
     return encode(
         Claim(
@@ -55,6 +67,9 @@ def claim(
             update_interval=update_interval_s if sent.timers else None,
             keep_alive=keep_alive_s if sent.timers else None,
             sleep_s=sent.sleep_s,
+            cell=cell,
+            address=address,
+            to=to,
         )
     )
 
@@ -83,6 +98,8 @@ def read(message: Message) -> Incoming | None:
     """
     topic = topics.parse(message.topic)
     match topic:
+        case topics.DirectoryTopic():
+            return decode(Directory, message.payload) if message.payload else None
         case topics.RegionTopic(_, "gateway"):
             return decode(GatewayStatus, message.payload) if message.payload else None
         case topics.VehicleTopic(_, _, Channel.STATE):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from fleetcell.mqtt import Backoff
 from vehicle_sim.delivery import DeliveryPolicy
-from vehicle_sim.session import LinkOptions, VehicleUnit
+from vehicle_sim.gateway_link import LinkOptions
+from vehicle_sim.session import VehicleUnit
 from vehicle_sim.spool import Spool
 from vehicle_sim.tally import Tally
 from vehicle_sim.unit import PresencePolicy

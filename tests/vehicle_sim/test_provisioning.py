@@ -6,9 +6,11 @@ import json
 import stat
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from fleetcell.contract.errors import ConfigError
+from fleetcell.contract.messages import RegionEntry
 from tests.vehicle_sim.small_platform import ADMIN_KEY, free_port
 from vehicle_sim import provisioning
 from vehicle_sim.provisioning import Accounts, Platform, ProvisioningError, find_platform
@@ -104,6 +106,20 @@ def test_the_running_platform_is_found(platform: SmallPlatform) -> None:
     assert found == Platform(platform.api_url, ADMIN_KEY, platform.broker.url, platform.region)
     other = find_platform(platform.layout.root, region="espoo", broker_url="mqtt://127.0.0.1:1")
     assert (other.region, other.broker_url) == ("espoo", "mqtt://127.0.0.1:1")
+
+
+def test_a_region_that_is_named_is_found_and_stayed_at(platform: SmallPlatform) -> None:
+    here = RegionEntry(platform.broker.url, [], "127.21.0.0/16")
+    there = RegionEntry("ws://127.0.0.1:9/mqtt", [], "127.22.0.0/16")
+    up = platform.layout.read_up_file()
+    regions = {platform.region: here, "there": there}
+    platform.layout.write_up_file(msgspec.structs.replace(up, regions=regions))
+    found = find_platform(platform.layout.root)
+    assert (found.region, found.directory, found.named) == (platform.region, regions, False)
+    found = find_platform(platform.layout.root, region="there")
+    assert (found.broker_url, found.region, found.named) == (there.url, "there", True)
+    found = find_platform(platform.layout.root, broker_url="ws://127.0.0.1:8/mqtt")
+    assert (found.broker_url, found.directory, found.named) == ("ws://127.0.0.1:8/mqtt", None, True)
 
 
 def test_without_a_platform_the_message_says_what_to_do(tmp_path: Path) -> None:

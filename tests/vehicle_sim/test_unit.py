@@ -659,3 +659,28 @@ def test_however_links_break_and_claims_are_lost_the_unit_ends_up_online(data: A
     assert world.held.state is PresenceState.ONLINE
     assert world.held.epoch == world.unit.epoch
     assert world.used == sorted(set(world.used)), "an epoch is used once"
+
+
+# -- handover ------------------------------------------------------------------------------------
+
+
+def test_a_unit_may_be_handed_over_unless_it_leaves_or_sleeps() -> None:
+    unit, _ = online()
+    assert unit.roams
+    unit.disconnected(1.0)
+    assert unit.roams, "its gateway may be gone"
+    unit.connecting(6)
+    unit.connected(2.0)
+    unit.sleep(60.0, 3.0)
+    assert not unit.roams
+    unit.wake(4.0)
+    assert unit.roams
+    unit.stop(5.0)
+    assert not unit.roams
+
+
+def test_the_goodbye_of_a_session_that_another_replaces_is_its_last_claim() -> None:
+    unit, _ = online()
+    goodbye = unit.farewell(1.0)
+    assert (goodbye.kind, goodbye.n, goodbye.reason) == (ClaimKind.DETACH, 2, Reason.HANDOVER)
+    assert claims(unit.tick(3.0)) == [], "whoever has the link repeats it"
