@@ -1,0 +1,188 @@
+"""Two regions, as processes at addresses of their own: handover, and a region that is cut off.
+
+Each scenario runs twice: with one database for both, and with a database each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fleetcell.contract.addresses import address_in
+from fleetcell.contract.directory import split_box
+from fleetcell.contract.messages import GatewayStatus, State, decode
+from fleetcell.contract.topics import Channel, gateway_topic, vehicle_topic
+from fleetcell.mqtt import parse_url
+from fleetcell.mqtt.address import source_problem
+from tests.integration.regions import PATIENCE_S, Region, driving, provision, two_regions
+from tests.postgres_servers import PlainServer, fresh_database
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from fleetcell.mqtt import Message
+    from vehicle_sim.session import VehicleUnit
+
+pytestmark = pytest.mark.integration
+
+CELLS = split_box((24.90, 60.16, 25.00, 60.20), ["west", "east"], 8)
+WEST, EAST = (60.18, 24.91), (60.18, 24.99)
+AN_HOUR_PASSES = """
+    UPDATE fleet.registration SET deadline = deadline - interval '1 hour', since = since - interval '1 hour',
+        updated_at = updated_at - interval '1 hour';
+    UPDATE fleet.gateway SET heartbeat_at = heartbeat_at - interval '1 hour' WHERE region = 'west'
+"""
+
+Regions = tuple[Region, Region]
+
+
+@pytest.fixture(params=["one database", "a database each"])
+async def regions(
+    request: pytest.FixtureRequest, plain_server: PlainServer, tmp_path: Path, free_port: Callable[[], int]
+) -> AsyncIterator[Regions]:
+    """West and east, running."""
+    if source_problem("127.0.1.1", parse_url("ws://127.0.0.1")):
+        pytest.skip("needs the whole of 127.0.0.0/8, which Linux has")
+    with fresh_database(plain_server) as first, fresh_database(plain_server) as second:
+        dsns = (first.owner, first.owner if request.param == "one database" else second.owner)
+        async with two_regions(tmp_path, dsns, CELLS, free_port) as found:
+            yield found
+
+
+class Car:
+    """A unit that a test drives: it makes a reading at each place."""
+
+    def __init__(self, unit: VehicleUnit) -> None:
+        self.unit = unit
+        self.made = 0
+
+    def at(self, place: tuple[float, float], readings: int = 1) -> None:
+        """Make readings here."""
+        for _ in range(readings):
+            self.made += 1
+            self.unit.record(int(time.time() * 1000), {"lat": place[0], "lon": place[1], "speed": 50.0})
+
+
+async def until(look: Callable[[], Awaitable[bool]] | Callable[[], bool], what: str) -> None:
+    """Ask again and again, until it is so."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                found = look()
+                if found if isinstance(found, bool) else await found:
+                    return
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"not within {PATIENCE_S:g} s: {what}") from None
+
+
+async def stored(*regions: Region) -> set[object]:
+    """The sequence numbers that are stored, each database having each of them once."""
+    found: set[object] = set()
+    for region in regions:
+        numbers = [row[0] for row in await region.ask("SELECT seq FROM fleet.telemetry")]
+        assert len(set(numbers)) == len(numbers)
+        found |= set(numbers)
+    return found
+
+
+async def test_handover_and_a_region_that_is_cut_off(regions: Regions, tmp_path: Path) -> None:
+    await _crosses_the_border(*regions, tmp_path)
+    await _is_cut_off(*regions, tmp_path)
+
+
+async def _crosses_the_border(west: Region, east: Region, tmp_path: Path) -> None:
+    """The vehicle is handed over, there and back, and never offline; every reading is stored once."""
+    await provision({west.dsn, east.dsn}, "car")
+    shown: list[bytes] = []
+    topic = vehicle_topic("west", "car", Channel.STATE)
+    async with (
+        driving(tmp_path, "car", west) as unit,
+        west.listen(topic, lambda message: shown.append(message.payload)),
+    ):
+        car = Car(unit)
+        car.at(WEST, 5)
+        await asyncio.wait_for(unit.wait_registered(), PATIENCE_S)
+        car.at(EAST, 5)
+        await until(lambda: unit.region == "east" and unit.registered, "served by east")
+        await asyncio.wait_for(unit.drained(), PATIENCE_S)
+        await until(lambda: shown[-1] == b"", "the retained state in west is cleared")
+        row = "SELECT state, region, address, seen_address, epoch FROM api.vehicles WHERE vehicle = 'car'"
+        own = address_in(str(east.entry.address_pool), "car")
+        assert await east.ask(row) == [("online", "east", own, own, unit.epoch)]
+        car.at(WEST, 5)
+        await until(lambda: unit.region == "west" and unit.registered, "served by west again")
+        await asyncio.wait_for(unit.drained(), PATIENCE_S)
+        assert await stored(west, east) == set(range(1, car.made + 1))
+        assert unit.tally.handovers == 2
+        there, back = "east: online (handover)", "west: online (handover)"
+        if west.dsn == east.dsn:
+            assert await west.history("car") == ["west: online (attach)", there, back]
+            return
+        in_west = ["west: online (attach)", "west: suspect (handover)", "west: unknown (handover)", back]
+        in_east = ["east: online (attach)", "east: suspect (handover)", "east: unknown (handover)"]
+
+        async def told() -> bool:
+            return (await west.history("car"), await east.history("car")) == (in_west, in_east)
+
+        await until(told, f"{in_west} and {in_east}")
+        (evidence,) = await east.ask("SELECT evidence ->> 'to' FROM fleet.registration")
+        assert evidence == ("west",)
+
+
+async def _is_cut_off(west: Region, east: Region, tmp_path: Path) -> None:
+    """West loses its database for an hour: its sessions stay, nothing is lost, and nobody is offline."""
+    await provision({west.dsn, east.dsn}, "van", "bus")
+    said: list[Message] = []
+    async with (
+        driving(tmp_path, "van", west) as unit,
+        driving(tmp_path, "bus", east) as other,
+        west.listen(gateway_topic("west"), said.append),
+    ):
+        van, bus = Car(unit), Car(other)
+        van.at(WEST, 3)
+        bus.at(EAST, 3)
+        for one in (unit, other):
+            await asyncio.wait_for(one.wait_registered(), PATIENCE_S)
+            await asyncio.wait_for(one.drained(), PATIENCE_S)
+        epoch = unit.epoch
+        west.database.cut()
+        await until(lambda: not decode(GatewayStatus, said[-1].payload).storing, "west does not store")
+        for statement in AN_HOUR_PASSES.split(";"):
+            await west.ask(statement)
+        van.at(WEST, 20)
+        bus.at(EAST, 20)
+        await asyncio.wait_for(other.drained(), PATIENCE_S)  # the other region does not notice
+        kept: asyncio.Queue[bytes] = asyncio.Queue()
+        topic = vehicle_topic("west", "van", Channel.STATE)
+        async with west.listen(topic, lambda message: kept.put_nowait(message.payload)):
+            state = decode(State, await asyncio.wait_for(kept.get(), PATIENCE_S))
+        assert (state.state, state.epoch) == ("online", epoch), "as last committed"
+        assert unit.spool.pending_count == 20, "nothing is acknowledged that is not stored"
+        assert unit.connection_problem is None
+        west.database.mend()
+        await asyncio.wait_for(unit.drained(), PATIENCE_S)
+        await until(lambda: decode(GatewayStatus, said[-1].payload).storing, "west stores again")
+
+        async def online() -> bool:
+            row = await west.ask("SELECT state FROM api.vehicles WHERE vehicle = 'van'")
+            return row == [("online",)]
+
+        await until(online, "the van is online again")
+        assert unit.epoch == epoch, "its session was kept"
+        count = "SELECT count(*), count(DISTINCT seq) FROM api.telemetry WHERE vehicle = $1"
+        assert await west.ask(count, "van") == [(23, 23)]
+        assert await east.ask(count, "bus") == [(23, 23)]
+        for vehicle, region in (("van", west), ("bus", east)):
+            seen = await region.history(vehicle)
+            assert seen[0] == f"{region.name}: online (attach)"
+            assert {event.partition(": ")[2] for event in seen[1:]} <= {
+                "unknown (gateway)",
+                "online (update)",
+                "online (telemetry)",
+            }
+        assert await east.history("bus") == ["east: online (attach)"]
