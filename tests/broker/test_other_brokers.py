@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from broker.auth_service import HttpAnswers, answer_ejabberd
+from broker.auth_service import answer_ejabberd, serve
 from broker.credentials import CredentialStore
 from broker.other_brokers import Judge
 from fleetcell.settings import BrokerAuthSettings
@@ -124,7 +124,7 @@ def test_ejabberd_asks_by_pipe(accounts: Accounts) -> None:
 
 @pytest.fixture
 async def url(judge: Judge) -> AsyncIterator[str]:
-    server = await asyncio.start_server(HttpAnswers(judge).serve, "127.0.0.1", 0)
+    server = await serve(judge, "127.0.0.1", 0)
     async with server:
         yield "http://{}:{}".format(*server.sockets[0].getsockname())
 
@@ -135,6 +135,8 @@ async def test_the_questions_come_by_http(url: str) -> None:
         assert (await client.post("/rabbitmq/user", data=form)).text == "allow"
         asked = {"username": "veh1", "password": "guessed", "clientid": "veh1"}
         assert (await client.post("/emqx/authn", json=asked)).json() == {"result": "deny"}
+        strange = await client.post("/rabbitmq/user", content=b"username=%ff&password=\xff")
+        assert (strange.status_code, strange.text) == (200, "deny")
         assert (await client.get("/rabbitmq/user", params=form)).status_code == 405
         assert (await client.post("/elsewhere")).status_code == 404
 

@@ -35,11 +35,32 @@ async def test_pages_are_served_by_path() -> None:
         assert (await client.post("/healthz")).status_code == 405
 
 
+async def test_a_post_is_answered_by_its_body() -> None:
+    server = await serve_pages(
+        {"/healthz": lambda: Page(b"ok\n")}, "127.0.0.1", 0, {"/count": lambda body: Page(b"%d" % len(body))}
+    )
+    port = server.sockets[0].getsockname()[1]
+    async with server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        assert (await client.post("/count", content=bytes(65_536))).text == "65536"
+        assert (await client.post("/count")).text == "0"
+        wrong = await client.get("/count")
+        assert (wrong.status_code, wrong.text) == (405, "POST only\n")
+        assert (await client.post("/else")).text == "there is /healthz, /count\n"
+
+
 async def test_a_visitor_that_is_no_client_is_let_go() -> None:
     server = await serve_pages({"/healthz": lambda: Page(b"ok\n")}, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
+    too_much, half = b"Content-Length: 65537\r\n\r\n", b"Content-Length: 3\r\n\r\nab"
     async with server:
-        for noise in (b"\x10\x00" * 10_000, b"GET / HTTP/1.1\r\n"):
+        for noise in (
+            b"\x10\x00" * 10_000,
+            b"GET / HTTP/1.1\r\n",
+            b"GET /\r\n\r\n",
+            b"GET / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
+            b"POST / HTTP/1.1\r\n" + too_much,
+            b"POST / HTTP/1.1\r\n" + half,
+        ):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(noise)
             writer.write_eof()

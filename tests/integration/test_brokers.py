@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from broker.auth_service import HttpAnswers
+from broker.auth_service import serve
 from broker.credentials import CredentialStore
 from broker.other_brokers import Judge
 from fleetcell.contract.messages import Claim, ClaimKind, PresenceState, encode
@@ -66,7 +66,7 @@ async def platform_on(
             platform = Platform(dsn, home, other.ws_url)
             if other.auth_port:
                 judge = Judge(CredentialStore(platform.credentials_file, home / "credentials.key"))
-                answers = await asyncio.start_server(HttpAnswers(judge).serve, "127.0.0.1", other.auth_port)
+                answers = await serve(judge, "127.0.0.1", other.auth_port)
     try:
         await platform.start()
         yield platform
