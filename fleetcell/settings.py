@@ -77,6 +77,16 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _refuse_open(variable: str, url: str) -> None:
+    """Refuse a broker's URL without TLS beyond this machine."""
+    parts = urlsplit(url)
+    if parts.scheme in ("ws", "mqtt") and not is_loopback(parts.hostname or ""):
+        raise ValueError(
+            f"{variable}: {PREFIX}PRODUCTION allows {parts.scheme}:// to this machine only; "
+            f"use {'wss' if parts.scheme == 'ws' else 'mqtts'}://"
+        )
+
+
 def _words(value: object) -> object:
     return [word for word in value.replace(",", " ").split() if word] if isinstance(value, str) else value
 
@@ -118,12 +128,8 @@ class BrokerClientSettings(Settings):
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> Self:
-        parts = urlsplit(self.broker_url)
-        if self.production and parts.scheme in ("ws", "mqtt") and not is_loopback(parts.hostname or ""):
-            raise ValueError(
-                f"{PREFIX}BROKER_URL: {PREFIX}PRODUCTION allows {parts.scheme}:// to this machine only; "
-                f"use {'wss' if parts.scheme == 'ws' else 'mqtts'}://"
-            )
+        if self.production:
+            _refuse_open(f"{PREFIX}BROKER_URL", self.broker_url)
         return self
 
 
@@ -309,6 +315,12 @@ class IngestSettings(BrokerClientSettings):
     flap_limit: Annotated[int, Field(ge=2)] = Field(
         3, description="Losses, each within the hysteresis time of the one before, that make a link flap"
     )
+
+    @model_validator(mode="after")
+    def _safe_for_units(self) -> Self:
+        if self.production and self.broker_public_url is not None:
+            _refuse_open(f"{PREFIX}BROKER_PUBLIC_URL", self.broker_public_url)
+        return self
 
     def timers(self) -> Timers:
         """The fleet-wide presence timers."""

@@ -12,6 +12,7 @@ does not leave its own gateway for that: its session is alive, and the spool kee
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from fleetcell.contract.directory import Regions
@@ -38,6 +39,12 @@ class RoamingPolicy:
     try_s: float = 10.0
     retry_first_s: float = 15.0
     retry_cap_s: float = 300.0
+
+
+@lru_cache(maxsize=16)
+def _regions(cells: tuple[tuple[str, tuple[str, ...]], ...]) -> Regions:
+    """One map for all units of a process."""
+    return Regions(dict(cells))
 
 
 @dataclass(slots=True)
@@ -71,7 +78,7 @@ class Roaming:
         self.entries: Mapping[str, RegionEntry] = {}
         self._policy = policy
         self._rng = rng
-        self._regions = Regions({})
+        self._regions = _regions(())
         self._place: tuple[float, float] | None = None
         self._wanted: str | None = None  # by the position
         self._lost_at: float | None = now  # None: there is a session
@@ -86,9 +93,8 @@ class Roaming:
         Raises:
             ConfigError: a cell is none.
         """
-        cells = {name: entry.cells for name, entry in entries.items()}
-        if cells != {name: entry.cells for name, entry in self.entries.items()}:
-            self._regions = Regions(cells)
+        if entries is not self.entries:
+            self._regions = _regions(tuple((name, tuple(entry.cells)) for name, entry in entries.items()))
         self.entries = entries
         self._choose()
 

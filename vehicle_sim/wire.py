@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fleetcell.contract import topics
@@ -99,7 +100,7 @@ def read(message: Message) -> Incoming | None:
     topic = topics.parse(message.topic)
     match topic:
         case topics.DirectoryTopic():
-            return decode(Directory, message.payload) if message.payload else None
+            return _directory(message.payload) if message.payload else None
         case topics.RegionTopic(_, "gateway"):
             return decode(GatewayStatus, message.payload) if message.payload else None
         case topics.VehicleTopic(_, _, Channel.STATE):
@@ -112,6 +113,12 @@ def read(message: Message) -> Incoming | None:
             return _read_ack(message.payload)
         case _:
             raise PayloadError(f"a unit does not listen to {message.topic}")
+
+
+@lru_cache(maxsize=4)
+def _directory(payload: bytes) -> Directory:
+    """The directory, which every unit of a process gets: read once."""
+    return decode(Directory, payload)
 
 
 def _read_ack(payload: bytes) -> Ack | Rejected:

@@ -97,6 +97,14 @@ def test_a_broker_elsewhere_is_reached_by_tls_only(
         load(kind)
 
 
+def test_units_are_told_of_a_broker_with_tls_only(production: pytest.MonkeyPatch) -> None:
+    production.setenv("FLEETCELL_BROKER_PUBLIC_URL", "ws://broker.example/mqtt")
+    with pytest.raises(ConfigError, match="FLEETCELL_BROKER_PUBLIC_URL"):
+        load(IngestSettings)
+    production.setenv("FLEETCELL_BROKER_PUBLIC_URL", "wss://broker.example/mqtt")
+    load(IngestSettings)
+
+
 @pytest.mark.parametrize("given", ["TLS_CERT_FILE", "TLS_KEY_FILE", "TLS_CLIENT_CA_FILE"])
 def test_half_of_a_certificate_is_refused_anyway(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str
