@@ -119,17 +119,47 @@ class Listener:
             self.core.lost(link)
 
 
-def _read_or_not(transport: asyncio.ReadTransport, link: Link) -> None:
-    if transport.is_closing():
-        return
-    wanted = not link.paused and link.backlog is None
-    if wanted and not transport.is_reading():
-        transport.resume_reading()
-    elif not wanted and transport.is_reading():
-        transport.pause_reading()
+class Paced:
+    """A connection that does not read its client while that does not read, or has to wait.
+
+    What a client that does not read could ask for would only pile up.
+    """
+
+    __slots__ = ()
+
+    _listener: Listener
+    _link: Link | None
+
+    @property
+    def _socket(self) -> asyncio.Transport | None:
+        """The transport of its socket; None when it is closed."""
+        raise NotImplementedError
+
+    def pause_writing(self) -> None:
+        """The socket is full."""
+        if self._link is not None:
+            self._link.paused = True
+            self.read_or_not()
+
+    def resume_writing(self) -> None:
+        """The socket takes bytes again."""
+        if self._link is not None:
+            self._listener.core.resumed(self._link)
+            self.read_or_not()
+
+    def read_or_not(self) -> None:
+        """Read on, unless the socket is full or packets are waiting for their turn."""
+        transport, link = self._socket, self._link
+        if transport is None or link is None or transport.is_closing():
+            return
+        wanted = not link.paused and link.backlog is None
+        if wanted and not transport.is_reading():
+            transport.resume_reading()
+        elif not wanted and transport.is_reading():
+            transport.pause_reading()
 
 
-class TcpConnection(asyncio.Protocol):
+class TcpConnection(Paced, asyncio.Protocol):
     """One MQTT connection over TCP (or TLS)."""
 
     __slots__ = ("_link", "_listener", "_place", "_transport")
@@ -155,20 +185,9 @@ class TcpConnection(asyncio.Protocol):
         if self._link is not None:
             self._listener.gone(self._link)
 
-    def pause_writing(self) -> None:
-        # A client that does not read is not read either: what it could ask for would only pile up.
-        if self._link is not None:
-            self._link.paused = True
-            self.read_or_not()
-
-    def resume_writing(self) -> None:
-        if self._link is not None:
-            self._listener.core.resumed(self._link)
-            self.read_or_not()
-
-    def read_or_not(self) -> None:
-        if self._transport is not None and self._link is not None:
-            _read_or_not(self._transport, self._link)
+    @property
+    def _socket(self) -> asyncio.Transport | None:
+        return self._transport
 
     def write(self, data: bytes) -> None:
         if self._transport is not None:
@@ -183,7 +202,7 @@ class TcpConnection(asyncio.Protocol):
             self._transport.abort()
 
 
-class WebSocketConnection(WSListener):
+class WebSocketConnection(Paced, WSListener):
     """One MQTT connection over WebSocket: a stream of bytes in binary messages (MQTT 3.1.1, chapter 6)."""
 
     def __init__(self, listener: Listener, place: Place) -> None:
@@ -226,19 +245,9 @@ class WebSocketConnection(WSListener):
         if self._link is not None:
             self._listener.gone(self._link)
 
-    def pause_writing(self) -> None:
-        if self._link is not None:
-            self._link.paused = True
-            self.read_or_not()
-
-    def resume_writing(self) -> None:
-        if self._link is not None:
-            self._listener.core.resumed(self._link)
-            self.read_or_not()
-
-    def read_or_not(self) -> None:
-        if self._transport is not None and self._link is not None:
-            _read_or_not(self._transport.underlying_transport, self._link)
+    @property
+    def _socket(self) -> asyncio.Transport | None:
+        return self._transport.underlying_transport if self._transport is not None else None
 
     def write(self, data: bytes) -> None:
         if self._transport is not None:
