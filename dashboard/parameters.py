@@ -85,6 +85,9 @@ def _duration(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
 
 
+READ_DURATION: Final = BeforeValidator(_duration, json_schema_input_type=str)
+
+
 def _names(what: str) -> AfterValidator:
     def check(value: list[str] | None) -> list[str] | None:
         for name in (found := words(value)) or ():
@@ -123,7 +126,7 @@ View = Annotated[
 ]
 Bucket = Annotated[
     timedelta | None,
-    BeforeValidator(_duration, json_schema_input_type=str),
+    READ_DURATION,
     Query(description="Width of a bucket, such as 15s, 1m, 1h, 1d; none: the readings themselves"),
 ]
 Regions = Annotated[

@@ -10,13 +10,24 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Match, Route
 
-from dashboard import problems, shapes
+from dashboard import derived_shapes, problems, shapes
 from dashboard.commands import Command, CommandPage
 from dashboard.guard import MAX_BODY, Guard
 from dashboard.metrics import Measure
 from dashboard.pages import STATIC, Pages
 from dashboard.parameters import ONLY_KNOWN_PARAMETERS
-from dashboard.routes import admin, commands, fleet, health, live, map, presence, session, telemetry  # noqa: A004
+from dashboard.routes import (
+    admin,
+    commands,
+    derived,
+    fleet,
+    health,
+    live,
+    map,  # noqa: A004
+    presence,
+    session,
+    telemetry,
+)
 from dashboard.security import SecurityHeaders
 from fleetcell import __version__
 
@@ -45,6 +56,10 @@ ANSWERS: Final = (
     shapes.TelemetryPage,
     shapes.Delivery,
     shapes.EventPage,
+    derived_shapes.TripPage,
+    derived_shapes.StopPage,
+    derived_shapes.RollupPage,
+    derived_shapes.DeadLetterPage,
     shapes.ProvisionedPage,
     Command,
     CommandPage,
@@ -67,7 +82,7 @@ def make_server(services: Services, static: Path = STATIC) -> ASGIApp:
     app.include_router(session.pages)
     # the guard refuses a larger declared length; the router, one that is not declared
     api = APIRouter(prefix=API, dependencies=[ONLY_KNOWN_PARAMETERS], max_body_size=MAX_BODY)
-    for group in (fleet, presence, telemetry, live, map, admin, commands, session):
+    for group in (fleet, presence, telemetry, derived, live, map, admin, commands, session):
         api.include_router(group.router)
     app.include_router(api)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -28,6 +28,7 @@ __all__ = [
     "UnreachableError",
     "connect",
     "connect_pool",
+    "connected",
     "dashboard_login",
     "describe",
     "detect_tier",
@@ -101,6 +102,30 @@ async def connect_pool(
         raise ConfigError(f"FLEETCELL_DSN: {error}") from None
 
 
+@asynccontextmanager
+async def connected(dsn: str, application: str) -> AsyncIterator[Connection]:
+    """A connection for a command: its failures are one line that says what to do; never the password.
+
+    Raises:
+        ConfigError: the DSN is not one.
+        UnreachableError: the server does not answer; trying again may help.
+        DatabaseError: it refuses.
+    """
+    try:
+        connection = await connect(dsn, application=application)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+    except DatabaseError:
+        raise
+    except _DOWN as error:
+        reason = str(error) or f"no answer within {CONNECT_TIMEOUT_S} s"
+        raise UnreachableError(f"the database at {_where(dsn)} does not answer: {reason}") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DatabaseError(f"the database at {_where(dsn)} refuses: {error}") from error
+
+
 async def migrate(dsn: str) -> Tier:
     """Bring the database to the schema of this release, and say which tier it is.
 
@@ -111,7 +136,7 @@ async def migrate(dsn: str) -> Tier:
         UnreachableError: the server does not answer; trying again may help.
         DatabaseError: it refuses, is too old, or has a newer schema; the message says what to do.
     """
-    async with _connected(dsn, "fleetcell migrate") as connection:
+    async with connected(dsn, "fleetcell migrate") as connection:
         return await upgrade(connection)
 
 
@@ -122,7 +147,7 @@ async def describe(dsn: str) -> str:
         ConfigError: the DSN is not one.
         DatabaseError: the server does not answer, or refuses.
     """
-    async with _connected(dsn, "fleetcell status") as connection:
+    async with connected(dsn, "fleetcell status") as connection:
         return await describe_schema(connection)
 
 
@@ -139,7 +164,7 @@ async def dashboard_login(dsn: str, password: str) -> str:
     Raises:
         DatabaseError: the owner may not do that; the message says what an administrator should run.
     """
-    async with _connected(dsn, "fleetcell") as connection:
+    async with connected(dsn, "fleetcell") as connection:
         quoted = await connection.fetchval("SELECT quote_literal($1)", password)
         try:
             await connection.execute(f"ALTER ROLE {DASHBOARD_ROLE} LOGIN PASSWORD {quoted}")
@@ -173,24 +198,6 @@ def with_user(dsn: str, user: str, password: str) -> str:
 
 def _session(application: str) -> dict[str, str]:
     return {"application_name": application, **SESSION}
-
-
-@asynccontextmanager
-async def _connected(dsn: str, application: str) -> AsyncIterator[Connection]:
-    """A connection whose failures are one line that says what to do; never the password."""
-    try:
-        connection = await connect(dsn, application=application)
-        try:
-            yield connection
-        finally:
-            await connection.close()
-    except DatabaseError:
-        raise
-    except _DOWN as error:
-        reason = str(error) or f"no answer within {CONNECT_TIMEOUT_S} s"
-        raise UnreachableError(f"the database at {_where(dsn)} does not answer: {reason}") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise DatabaseError(f"the database at {_where(dsn)} refuses: {error}") from error
 
 
 def _where(dsn: str) -> str:

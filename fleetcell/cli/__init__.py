@@ -7,7 +7,19 @@ import sys
 import typer
 
 from fleetcell import __version__
-from fleetcell.cli import command, grafana, operations, query, services, sim, up, vehicles, watch
+from fleetcell.cli import (
+    command,
+    database,
+    grafana,
+    journeys,
+    operations,
+    query,
+    services,
+    sim,
+    up,
+    vehicles,
+    watch,
+)
 from fleetcell.cli.common import print_error
 from fleetcell.contract.errors import ConfigError, FleetcellError, TopicError
 from fleetcell.service import configure_logging
@@ -24,10 +36,12 @@ up.register(app)
 services.register(app)
 app.add_typer(sim.app, name="sim")
 app.add_typer(vehicles.app, name="vehicles")
+query.app.add_typer(journeys.app)
 app.add_typer(query.app, name="query")
 watch.register(app)
 command.register(app)
 operations.register(app)
+operations.db.add_typer(database.app)
 app.add_typer(operations.db, name="db")
 app.add_typer(operations.certs, name="certs")
 app.add_typer(grafana.app, name="grafana")

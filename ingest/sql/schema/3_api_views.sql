@@ -60,7 +60,7 @@ CREATE VIEW api.feed AS
 SELECT fleet.feed_generation() AS generation, coalesce((SELECT max(cursor) FROM fleet.presence_event), 0) AS cursor;
 
 CREATE VIEW api.dead_letters AS
-SELECT id, topic, sha256, payload, size, reason, first_at, last_at, count FROM fleet.dead_letter;
+SELECT id, topic, sha256, payload, size, reason, boot, first_at, last_at, count FROM fleet.dead_letter;
 
 -- outcome: what the unit said; error, code, result: of that answer. sent, pages: how often. epoch: the session last sent to.
 CREATE VIEW api.commands AS
