@@ -25,7 +25,7 @@ from fleetcell.contract.messages import Command, Page, PresenceState, Response, 
 from fleetcell.contract.topics import Channel, VehicleTopic, parse, vehicle_topic
 from fleetcell.mqtt import Backoff
 from ingest.database import statement
-from ingest.dispatch import OUTCOME_WAIT_S, Due, Plan, answered, not_taken, plan
+from ingest.dispatch import OUTCOME_WAIT_S, Due, Plan, answered, is_attached, not_taken, plan
 from ingest.failures import FAILURES, reason
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Commands:
         self._heard = heard
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
         self._responses: deque[tuple[str, Response]] = deque()
-        self._seen: dict[str, tuple[PresenceState, int]] = {}  # state and epoch of each vehicle
+        self._seen: dict[str, tuple[PresenceState, int, bool]] = {}  # state, epoch and `lost` by vehicle
         self._changed: set[str] = set()  # vehicles to look at
         self._look = True  # something may be due
         self._due_at = 0.0
@@ -94,7 +94,7 @@ class Commands:
     def registered(self, now: Mapping[str, Registration]) -> None:
         """These registrations were committed: a vehicle in another state or session may be reachable now."""
         for vehicle, registration in now.items():
-            seen = registration.state, registration.epoch
+            seen = registration.state, registration.epoch, registration.lost
             if self._seen.get(vehicle) != seen:
                 self._seen[vehicle] = seen
                 if registration.state in REACHABLE:
@@ -300,8 +300,9 @@ def _due(row: asyncpg.Record) -> Due:
         epoch=row["epoch"],
         sent=row["sent"],
         pages=row["pages"],
-        vehicle_state=PresenceState(row["vehicle_state"]),
+        vehicle_state=(state := PresenceState(row["vehicle_state"])),
         vehicle_epoch=row["vehicle_epoch"],
+        attached=is_attached(state, row["reason"], lost=row["lost"]),
     )
 
 

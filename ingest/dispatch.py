@@ -1,6 +1,6 @@
 """What to do next with a command that is due, and what a response changes. Pure: rows and times go in.
 
-A command is sent where its vehicle is online, at once, in each new session again, and with growing pauses
+A command is sent where its vehicle is attached, at once, in each new session again, and with growing pauses
 while nothing is heard of it; its id makes that harmless. Where the vehicle is suspect it is paged. Everywhere
 else the command waits: the vehicle's next claim wakes it.
 """
@@ -13,6 +13,7 @@ from typing import Final
 
 from fleetcell.contract.commands import CommandEvent, CommandState, Progress, Refusal, fold
 from fleetcell.contract.messages import PresenceState, Response, ResponseState
+from fleetcell.contract.presence import Reason
 
 PAGE_CAP_S: Final = 30.0  # the most between two pages; a suspect vehicle is offline within minutes
 SEND_CAP_S: Final = 900.0  # the most between two attempts in one session
@@ -23,7 +24,8 @@ OUTCOME_WAIT_S: Final = 60.0  # how long after not_after the outcome of an accep
 class Due:
     """A command that is due: its row, and its vehicle's registration.
 
-    `epoch` is the session that it was last sent to, `sent` and `pages` how often it was sent and paged for.
+    `epoch` is the session that it was last sent to, `sent` and `pages` how often it was sent and paged for,
+    `attached` whether the vehicle's session is there as far as is known.
     """
 
     state: CommandState
@@ -33,6 +35,7 @@ class Due:
     pages: int
     vehicle_state: PresenceState
     vehicle_epoch: int
+    attached: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,12 @@ class Plan:
     event: CommandEvent | None
 
 
+def is_attached(state: PresenceState, reason: str, *, lost: bool) -> bool:
+    """Whether the vehicle has a session: online, or only held back from it because its link flaps."""
+    flapping = state is PresenceState.SUSPECT and reason == Reason.FLAPPING and not lost
+    return state is PresenceState.ONLINE or flapping
+
+
 def plan(due: Due, now: datetime, retry_s: float) -> Plan:
     """What to do with a command now.
 
@@ -59,19 +68,15 @@ def plan(due: Due, now: datetime, retry_s: float) -> Plan:
         retry_s: the first pause; each further one is twice as long, up to a cap.
     """
     held = Progress(due.state)
-    match due.vehicle_state:
-        case PresenceState.ONLINE if now < due.not_after:
-            pause = _pause(retry_s, due.sent, SEND_CAP_S)
-            state = fold(held, CommandEvent.SENT).state
-            return Plan(
-                state, due.vehicle_epoch, due.sent + 1, due.pages, now + pause, event=CommandEvent.SENT
-            )
-        case PresenceState.SUSPECT if now < due.not_after and due.sent == 0:
-            pause = _pause(retry_s, due.pages, PAGE_CAP_S)
-            state = fold(held, CommandEvent.PAGED).state
-            return Plan(state, due.epoch, due.sent, due.pages + 1, now + pause, event=CommandEvent.PAGED)
-        case _:
-            return Plan(due.state, due.epoch, due.sent, due.pages, None, event=None)
+    if now < due.not_after and due.attached:
+        pause = _pause(retry_s, due.sent, SEND_CAP_S)
+        state = fold(held, CommandEvent.SENT).state
+        return Plan(state, due.vehicle_epoch, due.sent + 1, due.pages, now + pause, CommandEvent.SENT)
+    if now < due.not_after and due.vehicle_state is PresenceState.SUSPECT and due.sent == 0:
+        pause = _pause(retry_s, due.pages, PAGE_CAP_S)
+        state = fold(held, CommandEvent.PAGED).state
+        return Plan(state, due.epoch, due.sent, due.pages + 1, now + pause, CommandEvent.PAGED)
+    return Plan(due.state, due.epoch, due.sent, due.pages, None, None)
 
 
 def _pause(first_s: float, attempt: int, cap_s: float) -> timedelta:

@@ -1,6 +1,6 @@
 -- The oldest first. Only of vehicles that this region serves: one that hands over is served by its new region.
 SELECT c.id, v.name AS vehicle, c.name, c.args, c.require, c.state, c.not_after, c.epoch, c.sent, c.pages,
-    r.state AS vehicle_state, r.epoch AS vehicle_epoch, clock_timestamp() AS now
+    r.state AS vehicle_state, r.epoch AS vehicle_epoch, r.reason, r.lost, clock_timestamp() AS now
 FROM fleet.command AS c
 JOIN fleet.registration AS r ON r.vehicle_id = c.vehicle_id
 JOIN fleet.vehicle AS v ON v.id = c.vehicle_id
