@@ -7,6 +7,7 @@ compose.yaml runs both, once, before the services. Environment:
 
 FLEETCELL_PREPARE_DIR     folder with a folder for each service, and `credentials` for the broker's file
 FLEETCELL_REGION          region that the gateway serves
+FLEETCELL_MORE_REGIONS    further regions, separated by spaces; each has a folder `ingest-NAME`
 FLEETCELL_DATABASE        host:port of PostgreSQL
 FLEETCELL_PREPARE_OWNER   user id that the services run under; the files are given to it
 """
@@ -15,6 +16,7 @@ import asyncio
 import os
 import secrets
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from fleetcell.contract.credentials import CredentialsFile, ServiceCredential, check_key, encode_file, mac
@@ -27,7 +29,7 @@ DATABASE = "fleetcell"
 
 
 class Secrets:
-    """The files below one folder. Each is made when it is missing and never changed."""
+    """The files below one folder. A secret is made when it is missing and never changed."""
 
     def __init__(self, folder: Path, owner: int | None) -> None:
         self._folder = folder
@@ -37,23 +39,33 @@ class Secrets:
         """The text of a file; `content` when it did not exist."""
         path = self._folder / name
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_suffix(".new")
-            fresh.touch(mode=0o600)
-            fresh.write_text(content)
-            fresh.chmod(mode)
-            if self._owner is not None:
-                os.chown(fresh, self._owner, self._owner)
-                os.chown(path.parent, self._owner, self._owner)
-            fresh.replace(path)
+            self._write(path, content, mode)
         return path.read_text().strip()
+
+    def put(self, name: str, content: str) -> None:
+        """A file made of secrets: written where it is missing or says something else."""
+        path = self._folder / name
+        if not path.exists() or path.read_text() != content:
+            self._write(path, content, 0o600)
+
+    def _write(self, path: Path, content: str, mode: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(content)
+        fresh.chmod(mode)
+        if self._owner is not None:
+            os.chown(fresh, self._owner, self._owner)
+            os.chown(path.parent, self._owner, self._owner)
+        fresh.replace(path)
 
     def read(self, name: str) -> str:
         return (self._folder / name).read_text().strip()
 
 
-def make_secrets(files: Secrets, region: str, database: str) -> None:
-    """Give each service what it needs, and no more."""
+def make_secrets(files: Secrets, regions: Sequence[str], database: str) -> None:
+    """Give each service what it needs, and no more. The first region's ingest has the folder `ingest`."""
+    folders = {region: f"ingest-{region}" if number else "ingest" for number, region in enumerate(regions)}
     key = files.keep("broker/credentials.key", secrets.token_hex(32))
     files.keep("dashboard/credentials.key", key)
     files.keep("dashboard/session.key", secrets.token_hex(32))
@@ -65,21 +77,18 @@ def make_secrets(files: Secrets, region: str, database: str) -> None:
         password = files.keep(f"{service}/database_password", secrets.token_urlsafe(32))
         files.keep(f"{service}/fleetcell_dsn", f"postgresql://{user}:{password}@{database}/{DATABASE}")
 
-    def account(role: Role, file: str) -> ServiceCredential:
+    def account(role: Role, file: str, region: str | None = None) -> ServiceCredential:
         password = files.keep(file, secrets.token_urlsafe(32))
-        return ServiceCredential(
-            role, mac(check_key(key.encode()), password), region if role is Role.GATEWAY else None
-        )
+        return ServiceCredential(role, mac(check_key(key.encode()), password), region)
 
-    accounts = CredentialsFile(
-        services={
-            f"ingest-{region}": account(Role.GATEWAY, "ingest/fleetcell_broker_password"),
-            f"registrar-{region}": account(Role.GATEWAY, "ingest/fleetcell_registrar_password"),
-            "dashboard": account(Role.DASHBOARD, "dashboard/fleetcell_broker_password"),
-        }
-    )
-    listed = encode_file(accounts).decode()
-    files.keep("ingest/services.json", listed)
+    accounts = {"dashboard": account(Role.DASHBOARD, "dashboard/fleetcell_broker_password")}
+    for region, folder in folders.items():
+        for user, file in (("ingest", "broker_password"), ("registrar", "registrar_password")):
+            accounts[f"{user}-{region}"] = account(Role.GATEWAY, f"{folder}/fleetcell_{file}", region)
+    listed = encode_file(CredentialsFile(services=accounts)).decode()
+    for folder in folders.values():
+        files.keep(f"{folder}/fleetcell_dsn", files.read("ingest/fleetcell_dsn"))
+        files.put(f"{folder}/services.json", listed)
     files.keep("credentials/credentials.json", listed)  # for the broker, until ingest writes the whole file
 
 
@@ -115,7 +124,8 @@ def main() -> int:
     files = Secrets(Path(environment["FLEETCELL_PREPARE_DIR"]), int(owner) if owner else None)
     match sys.argv[1:]:
         case ["secrets"]:
-            make_secrets(files, environment["FLEETCELL_REGION"], database)
+            more = environment.get("FLEETCELL_MORE_REGIONS", "").split()
+            make_secrets(files, [environment["FLEETCELL_REGION"], *more], database)
             print("the secrets are made")
         case ["database"]:
             print(f"the database is ready; tier: {asyncio.run(make_database(files, database))}")
