@@ -112,11 +112,11 @@ async def test_a_unit_from_the_pool_of_another_region_is_told_and_counted(
 ) -> None:
     await connection.execute(
         "INSERT INTO fleet.region (name, url, cells, address_pool)"
-        " VALUES ('home', 'ws://home/mqtt', '{}', '127.0.0.0/24')"
+        " VALUES ('lapland', 'ws://lapland/mqtt', '{}', '127.0.0.0/24')"
     )
     with capture_logs() as logs:
         async with gateway(plain_dsn, tmp_path, address_pool="127.21.0.0/16") as (platform, readers):
-            await readers.until(lambda regions: "home" in regions)
+            await readers.until(lambda regions: "lapland" in regions)
             service = platform.service
             assert service is not None
             await platform.unit("car")
