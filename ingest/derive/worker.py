@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LIMIT: Final = 256  # buckets in a transaction
+LEAST_PAUSE_S: Final = 0.1  # when all that was due is derived
 RETRY_S: Final = 2.0  # until the lock is asked for again, and after a failure
 
 
@@ -68,7 +69,7 @@ class Deriver:
             self._metrics.derived.inc(len(done))
             if len(done) < LIMIT:
                 after = BEGIN
-                await asyncio.sleep(min(self._delay_s, 1.0))
+                await asyncio.sleep(min(max(self._delay_s, LEAST_PAUSE_S), 1.0))
             else:
                 after = done[-1][:2]
                 await asyncio.sleep(0)
