@@ -150,9 +150,18 @@ def roads_build(
         )
     print(
         f"{out}: {report.roads:,} roads, {report.km:,.1f} km, {report.nodes:,} junctions and ends, "
-        f"{report.size_bytes / 1024:,.0f} KiB; left out {report.left_out:,} that lead nowhere. "
+        f"{report.size_bytes / 1024:,.0f} KiB; left out {report.left_out:,} that lead nowhere; "
+        f"{report.no_turns:,} forbidden turns{_unread(report.unread)}. "
         "© OpenStreetMap contributors, ODbL 1.0"
     )
+
+
+def _unread(counts: dict[str, int]) -> str:
+    """The turn restrictions that the build left out."""
+    if not counts:
+        return ""
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
+    return f", restrictions left out: {reasons}"
 
 
 def _say(line: str) -> None:

@@ -22,6 +22,8 @@ class BuildReport:
         roads: roads between junctions; `nodes`: the junctions and ends; `km`: their length.
         left_out: roads that cannot be driven to from the rest and back.
         signals: ends of roads with a traffic signal.
+        no_turns: turns from road to road that signs forbid.
+        unread: turn restrictions that were left out, by the reason.
         land: polygons by kind.
         bounds: west, south, east, north in degrees.
         size_bytes: of the file.
@@ -32,6 +34,8 @@ class BuildReport:
     km: float
     left_out: int
     signals: int
+    no_turns: int
+    unread: dict[str, int]
     land: dict[str, int]
     bounds: tuple[float, float, float, float]
     size_bytes: int
@@ -49,7 +53,7 @@ def build(pbf: Path, out: Path, progress: Progress | None = None, *, buildings: 
     report_progress = progress or silent
     try:
         # Here and not above: only a build needs the extra's libraries.
-        from vehicle_sim.roads import extract, graph, land  # noqa: PLC0415
+        from vehicle_sim.roads import extract, graph, land, restrictions  # noqa: PLC0415
     except ImportError as error:
         raise RoadsError(
             f"building roads needs pip install 'fleetcell[roads]' ({error.name} is missing)"
@@ -59,8 +63,9 @@ def build(pbf: Path, out: Path, progress: Progress | None = None, *, buildings: 
         raise RoadsError(f"{pbf}: no road open to cars in the extract")
     pieces = graph.split(found.ways, found.controls)
     report_progress("roads between junctions", len(pieces))
+    forbidden, ambiguous = restrictions.forbidden_turns(pieces, found.restrictions)
     try:
-        kept = graph.largest_component(pieces)
+        kept, turns = graph.largest_component(pieces, forbidden)
     except RoadsError as error:
         raise RoadsError(f"{pbf}: {error}") from error
     report_progress("roads in one network", len(kept))
@@ -76,6 +81,7 @@ def build(pbf: Path, out: Path, progress: Progress | None = None, *, buildings: 
             source=pbf.name,
             bbox=bounds,
             features=[*land_features, *roads],
+            no_turns=graph.numbered_turns(kept, turns),
         ),
         out,
     )
@@ -85,6 +91,8 @@ def build(pbf: Path, out: Path, progress: Progress | None = None, *, buildings: 
         km=round(sum(piece.length_m for piece in kept) / 1000, 3),
         left_out=len(pieces) - len(kept),
         signals=_signals(roads),
+        no_turns=len(turns),
+        unread=dict(sorted((found.unread + ambiguous).items())),
         land=_land_counts(land_features),
         bounds=bounds,
         size_bytes=size,

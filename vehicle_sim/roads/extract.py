@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,7 @@ import osmium
 
 from vehicle_sim.roads.errors import RoadsError
 from vehicle_sim.roads.format import DECIMALS, Position
+from vehicle_sim.roads.restrictions import CONDITIONAL, KEYS, Restriction, Unread, read_restriction
 from vehicle_sim.roads.tags import NodeControl, WayTags, node_control, way_tags
 
 if TYPE_CHECKING:
@@ -63,11 +65,18 @@ class Area:
 
 @dataclass(slots=True)
 class Extract:
-    """What the extract has of interest. `box` is the header's west, south, east, north, if it has one."""
+    """What the extract has of interest.
+
+    Attributes:
+        box: the header's west, south, east, north, if it has one.
+        unread: restrictions that were left out, counted by the reason.
+    """
 
     box: tuple[float, float, float, float] | None = None
     ways: list[Way] = field(default_factory=list)
     controls: dict[int, NodeControl] = field(default_factory=dict)
+    restrictions: list[Restriction] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)
     areas: list[Area] = field(default_factory=list)
     coastlines: list[list[Position]] = field(default_factory=list)
 
@@ -98,7 +107,7 @@ def _read_objects(path: Path, extract: Extract, *, buildings: bool, progress: Pr
         osmium.FileProcessor(str(path))
         .with_locations()
         .with_areas(osmium.filter.KeyFilter(*keys))
-        .with_filter(osmium.filter.KeyFilter("highway", *keys))
+        .with_filter(osmium.filter.KeyFilter("highway", *KEYS, *CONDITIONAL, *keys))
     )
     for number, item in enumerate(objects):
         if number % _REPORT_EVERY == 0:
@@ -111,6 +120,19 @@ def _read_objects(path: Path, extract: Extract, *, buildings: bool, progress: Pr
             _read_way(item, extract)
         elif isinstance(item, osmium.osm.Area):
             _read_area(item, extract, buildings=buildings)
+        elif isinstance(item, osmium.osm.Relation):
+            _read_relation(item, extract)
+
+
+def _read_relation(relation: osmium.osm.Relation, extract: Extract) -> None:
+    members = [(member.type, member.ref, member.role) for member in relation.members]
+    try:
+        restriction = read_restriction(dict(relation.tags), members)
+    except Unread as reason:
+        extract.unread[str(reason)] += 1
+        return
+    if restriction is not None:
+        extract.restrictions.append(restriction)
 
 
 def _read_way(way: osmium.osm.Way, extract: Extract) -> None:

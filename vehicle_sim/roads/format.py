@@ -2,9 +2,13 @@
 
 Beside the members of GeoJSON the collection has
 
-- `format`: "fleetcell-roads", `version`: 1;
+- `format`: "fleetcell-roads", `version`: 2;
 - `attribution`: to be shown wherever the data are; `source`: the extract's file name;
-- `bbox`: [west, south, east, north] of the roads, degrees.
+- `bbox`: [west, south, east, north] of the roads, degrees;
+- `no_turns`, where there are any: pairs of roads, the second of which must not be driven after the first.
+  Roads are numbered from 1 in the order of the file, negative when driven from `to` to `from`.
+
+Version 1 had no `no_turns`; its files are still read.
 
 Each feature's property `kind` says what it is:
 
@@ -33,7 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT: Final = "fleetcell-roads"
-VERSION: Final = 1
+VERSION: Final = 2
+_READ: Final = (1, 2)
 ATTRIBUTION: Final = "© OpenStreetMap contributors, ODbL 1.0"
 DECIMALS: Final = 6
 
@@ -101,7 +106,7 @@ class Feature(msgspec.Struct, tag_field="type", tag="Feature"):
     properties: RoadProperties | Water | Park | Building
 
 
-class RoadFile(msgspec.Struct, tag_field="type", tag="FeatureCollection"):
+class RoadFile(msgspec.Struct, tag_field="type", tag="FeatureCollection", omit_defaults=True):
     """The whole file."""
 
     format: str
@@ -110,6 +115,7 @@ class RoadFile(msgspec.Struct, tag_field="type", tag="FeatureCollection"):
     source: str
     bbox: tuple[float, float, float, float]
     features: list[Feature]
+    no_turns: list[tuple[int, int]] = []
 
 
 def write(file: RoadFile, path: Path) -> int:
@@ -144,9 +150,9 @@ def read(path: Path) -> RoadFile:
         raise RoadsError(
             f"{path}: not a road network: {error} (`fleetcell sim roads build` makes one)"
         ) from error
-    if header.format != FORMAT or header.version != VERSION:
+    if header.format != FORMAT or header.version not in _READ:
         raise RoadsError(
-            f"{path}: {header.format!r} version {header.version}, not {FORMAT!r} version {VERSION}: "
+            f"{path}: {header.format!r} version {header.version}, not {FORMAT!r} version {VERSION} or older: "
             "build it again with `fleetcell sim roads build`"
         )
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -11,12 +11,14 @@ from pyproj import Geod
 
 from vehicle_sim.roads.errors import RoadsError
 from vehicle_sim.roads.format import Feature, LineString, Position, RoadProperties
+from vehicle_sim.roads.turning import ways_on
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from vehicle_sim.roads.extract import Way
     from vehicle_sim.roads.tags import Control, NodeControl, WayTags
+    from vehicle_sim.roads.turning import Turn
 
 _GEOD: Final = Geod(ellps="WGS84")
 _CENTIMETRES: Final = 2
@@ -79,30 +81,46 @@ def _place_controls(pieces: Sequence[Piece], controls: Mapping[int, NodeControl]
                 piece.control_back = found.control
 
 
-def largest_component(pieces: Sequence[Piece]) -> list[Piece]:
-    """The pieces among whose nodes each can be driven to from each other: the largest such set.
+def largest_component(
+    pieces: Sequence[Piece], forbidden: Collection[Turn] = ()
+) -> tuple[list[Piece], list[Turn]]:
+    """The largest network in which each directed road can be driven to from each other.
+
+    Directed pieces are numbered: 2 i along piece i, 2 i + 1 against it. A piece of which one direction leads
+    nowhere is kept as a one-way road.
+
+    Returns:
+        The pieces, and the forbidden turns among them, in their new numbers.
 
     Raises:
         RoadsError: there is none.
     """
-    onward: dict[int, list[int]] = {}
-    for piece in pieces:
-        onward.setdefault(piece.start, [])
-        onward.setdefault(piece.end, [])
+    ends: dict[int, tuple[int, int]] = {}
+    reverses: dict[int, int] = {}
+    for i, piece in enumerate(pieces):
         if piece.tags.forward:
-            onward[piece.start].append(piece.end)
+            ends[2 * i] = (piece.start, piece.end)
         if piece.tags.backward:
-            onward[piece.end].append(piece.start)
-    component: dict[int, int] = {}
-    for number, members in enumerate(strong_components(onward)):
-        component.update(dict.fromkeys(members, number))
-    kept: dict[int, list[Piece]] = {}
-    for piece in pieces:
-        if component[piece.start] == component[piece.end]:
-            kept.setdefault(component[piece.start], []).append(piece)
-    if not kept:
+            ends[2 * i + 1] = (piece.end, piece.start)
+        if piece.tags.forward and piece.tags.backward:
+            reverses |= {2 * i: 2 * i + 1, 2 * i + 1: 2 * i}
+    following = ways_on(ends, reverses, forbidden)
+    found = [
+        set(members)
+        for members in strong_components(following)
+        if len(members) > 1 or members[0] in following[members[0]]
+    ]
+    if not found:
         raise RoadsError("no road in the extract can be driven in a circle: there is no network to drive on")
-    return max(kept.values(), key=lambda ps: (sum(p.length_m for p in ps), -ps[0].way))
+    kept = max(found, key=lambda numbers: (sum(pieces[n // 2].length_m for n in numbers), -min(numbers)))
+    places = {i: place for place, i in enumerate(sorted({number // 2 for number in kept}))}
+    narrowed = [
+        replace(piece, tags=replace(piece.tags, forward=2 * i in kept, backward=2 * i + 1 in kept))
+        for i, piece in enumerate(pieces)
+        if i in places
+    ]
+    turns = [(a, b) for a, b in forbidden if a in kept and b in kept]
+    return narrowed, sorted((2 * places[a // 2] + a % 2, 2 * places[b // 2] + b % 2) for a, b in turns)
 
 
 def strong_components(onward: Mapping[int, Sequence[int]]) -> Iterable[list[int]]:
@@ -146,6 +164,15 @@ def road_features(pieces: Sequence[Piece]) -> list[Feature]:
     ids = sorted({node for piece in pieces for node in (piece.start, piece.end)})
     numbers = {node: number for number, node in enumerate(ids)}
     return [_feature(piece, numbers) for piece in pieces]
+
+
+def numbered_turns(pieces: Sequence[Piece], turns: Iterable[Turn]) -> list[Turn]:
+    """Turns between directed pieces in the file's numbers: from 1, negative against the feature's points."""
+    numbers = {}
+    for i, piece in enumerate(pieces):
+        forth = 1 if piece.tags.forward else -1  # `_feature` turns what is only driven against its way
+        numbers[2 * i], numbers[2 * i + 1] = forth * (i + 1), -forth * (i + 1)
+    return [(numbers[a], numbers[b]) for a, b in turns]
 
 
 def _feature(piece: Piece, numbers: Mapping[int, int]) -> Feature:

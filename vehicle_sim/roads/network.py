@@ -13,9 +13,12 @@ from vehicle_sim.roads import format as road_format
 from vehicle_sim.roads.errors import RoadsError
 from vehicle_sim.roads.geodesy import segment, turn_deg
 from vehicle_sim.roads.tags import Control
+from vehicle_sim.roads.turning import ways_on
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from vehicle_sim.roads.turning import Turn
 
 HELSINKI: Final = Path(__file__).parent / "data" / "helsinki.geojson.gz"
 """The centre of Helsinki, © OpenStreetMap contributors, ODbL 1.0: the default network."""
@@ -80,8 +83,8 @@ class RoadNetwork:
 
     Attributes:
         roads: every direction of every road.
-        successors: for each road, the indexes of the roads that go on from its end. Turning back is
-            among them only where there is no other way.
+        successors: for each road, the indexes of the roads that may follow. Turning back is among them only
+            where there is no other way, a turn that a sign forbids never.
         times_s: seconds each road takes at its limit, with what its signal or sign takes on average.
         starts_m: metres of all roads up to each, itself included: where to put a vehicle at random.
         bounds: west, south, east, north in degrees.
@@ -113,15 +116,19 @@ def load(path: Path | None = None) -> RoadNetwork:
     path = HELSINKI if path is None else path
     file = road_format.read(path)
     roads: list[Road] = []
+    numbers: dict[int, int] = {}  # of directed roads in the file -> index
     for feature in file.features:
         line, properties = feature.geometry, feature.properties
         if isinstance(line, road_format.LineString) and isinstance(properties, road_format.RoadProperties):
-            roads += _directions(path, len(roads), line.coordinates, properties)
+            directions = _directions(path, len(roads), line.coordinates, properties)
+            number = len(numbers) // 2 + 1
+            numbers[number], numbers[-number] = directions[0].index, directions[-1].index
+            roads += directions
     if not roads:
         raise RoadsError(f"{path}: no road in the file")
     return RoadNetwork(
         roads=roads,
-        successors=_successors(path, roads),
+        successors=_successors(path, roads, _no_turns(path, file, roads, numbers)),
         times_s=[road.length_m / road.limit_ms + _DELAY_S[road.control] for road in roads],
         starts_m=list(accumulate(road.length_m for road in roads)),
         bounds=file.bbox,
@@ -208,15 +215,27 @@ def corner_radius_m(turn: float, before_m: float, after_m: float) -> float | Non
     return tangent / math.tan(math.radians(min(abs(turn), 179.0)) / 2)
 
 
-def _successors(path: Path, roads: Sequence[Road]) -> list[tuple[int, ...]]:
-    leaving: dict[int, list[int]] = {}
+def _no_turns(
+    path: Path, file: road_format.RoadFile, roads: Sequence[Road], numbers: Mapping[int, int]
+) -> set[Turn]:
+    turns = set()
+    for before, after in file.no_turns:
+        known = all(
+            n in numbers and (n > 0 or roads[numbers[n]].reverse is not None) for n in (before, after)
+        )
+        if not known or roads[numbers[before]].end != roads[numbers[after]].start:
+            raise RoadsError(f"{path}: no_turns: {after} does not follow {before}")
+        turns.add((numbers[before], numbers[after]))
+    return turns
+
+
+def _successors(path: Path, roads: Sequence[Road], no_turns: set[Turn]) -> list[tuple[int, ...]]:
+    following = ways_on(
+        {road.index: (road.start, road.end) for road in roads},
+        {road.index: road.reverse for road in roads if road.reverse is not None},
+        no_turns,
+    )
     for road in roads:
-        leaving.setdefault(road.start, []).append(road.index)
-    successors = []
-    for road in roads:
-        onward = leaving.get(road.end, [])
-        if not onward:
+        if not following[road.index]:
             raise RoadsError(f"{path}: no road leads on from node {road.end}")
-        others = tuple(i for i in onward if i != road.reverse)
-        successors.append(others or tuple(onward))
-    return successors
+    return [following[road.index] for road in roads]

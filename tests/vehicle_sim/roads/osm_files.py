@@ -8,18 +8,28 @@ from osmium.osm import mutable
 
 Nodes = Mapping[int, tuple[float, float]]
 Ways = Sequence[tuple[int, Sequence[int], Mapping[str, str]]]
+Relations = Sequence[tuple[int, Sequence[tuple[str, int, str]], Mapping[str, str]]]
 
 
 def write_extract(
-    path: Path, nodes: Nodes, ways: Ways, node_tags: Mapping[int, Mapping[str, str]] | None = None
+    path: Path,
+    nodes: Nodes,
+    ways: Ways,
+    node_tags: Mapping[int, Mapping[str, str]] | None = None,
+    relations: Relations = (),
 ) -> Path:
-    """`nodes`: (longitude, latitude) by id; `ways`: id, node ids, tags. The suffix says the format."""
+    """`nodes`: (longitude, latitude) by id; `ways`: id, node ids, tags. The suffix says the format.
+
+    `relations`: id, members (n, w or r; id; role), tags.
+    """
     with osmium.SimpleWriter(str(path)) as writer:
         for number in sorted(nodes):
             tags = dict((node_tags or {}).get(number, {}))
             writer.add_node(mutable.Node(id=number, location=nodes[number], tags=tags))
         for number, refs, way_tags in ways:
             writer.add_way(mutable.Way(id=number, nodes=list(refs), tags=dict(way_tags)))
+        for number, members, relation_tags in relations:
+            writer.add_relation(mutable.Relation(id=number, members=list(members), tags=dict(relation_tags)))
     return path
 
 
