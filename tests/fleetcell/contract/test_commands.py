@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise, permutations
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -262,3 +263,16 @@ def test_success_is_said_only_where_the_unit_said_it(happened: list[CommandEvent
 def test_the_order_of_arrival_does_not_matter_before_the_end() -> None:
     ends = {after(list(order))[-1] for order in permutations([E.PAGED, E.SENT, E.ACCEPTED, E.SUCCEEDED])}
     assert ends == {Progress(S.SUCCEEDED, R.SUCCEEDED)}
+
+
+def test_the_table_of_docs_commands_is_the_fold() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "commands.md").read_text(encoding="utf-8")
+    table = text.split("checks this table -->\n")[1].split("<!-- end of states -->")[0]
+    head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    events_ = [CommandEvent(cell.removeprefix("unit: ")) for cell in head[1:]]
+    assert events_ == list(CommandEvent)
+    assert [row[0] for row in rows] == list(CommandState)
+    for row in rows:
+        held = CommandState(row[0])
+        for event, cell in zip(events_, row[1:], strict=True):
+            assert fold(Progress(held), event).state == (cell or held), (held, event)
