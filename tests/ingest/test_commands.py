@@ -265,7 +265,7 @@ async def test_an_idle_fleet_is_left_alone(platform: Platform, connection: Conne
     commands = _service(platform).commands
     await platform.until(lambda: not commands._look and not commands._changed)
     due_at = commands._due_at
-    claim = await unit.claim(ClaimKind.UPDATE)
+    claim = await unit.claim(ClaimKind.UPDATE, update_interval=60)
     await unit.state(lambda state: state.n == claim.n)
     assert not commands._wake.is_set()
     assert commands._due_at == due_at

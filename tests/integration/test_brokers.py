@@ -1,14 +1,16 @@
 """One vehicle's life on each broker, with the configuration of deploy/brokers: real ingest, real PostgreSQL.
 
-Attach, telemetry stored and acknowledged, link lost, offline, back, take-over; and what others may not.
+Attach, telemetry stored and acknowledged, link lost, offline, back, commands, take-over; and what others
+may not.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
@@ -16,22 +18,36 @@ import structlog
 from broker.auth_service import serve
 from broker.credentials import CredentialStore
 from broker.other_brokers import Judge
-from fleetcell.contract.messages import Claim, ClaimKind, PresenceState, encode
+from fleetcell.contract.messages import (
+    Claim,
+    ClaimKind,
+    Command,
+    PresenceState,
+    Response,
+    ResponseState,
+    encode,
+)
 from fleetcell.contract.topics import Channel, vehicle_topic
 from fleetcell.mqtt import Backoff, MqttBridge
-from ingest.database import connect
 from tests.broker_servers import Server, start_deployed_mosquitto
+from tests.ingest.commands import queue, reaches, steps
 from tests.ingest.platform import Platform, Unit, secret
 from tests.ingest.units import REGION, new_boot, sample, telemetry
+from tests.postgres_servers import connected
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from uuid import UUID
 
     from fleetcell.mqtt import Message
+    from ingest.database import Connection
 
 pytestmark = pytest.mark.integration
 
 ACCOUNTS = ("car", "other", f"ingest-{REGION}", f"registrar-{REGION}")
+STEADY: dict[str, Any] = {
+    "hysteresis_s": 0
+}  # the vehicle comes and goes often here: that is no flapping link
 LACKS = {  # what ingest must say at start
     "embedded": set[str](),
     "mosquitto": {"address"},
@@ -53,17 +69,17 @@ async def platform_on(
     answers: asyncio.Server | None = None
     match name:
         case "embedded":
-            platform = Platform(dsn, folder)
+            platform = Platform(dsn, folder, **STEADY)
         case "mosquitto":
             server = start_deployed_mosquitto(folder / name, {name: secret(name) for name in ACCOUNTS})
             platform = Platform(
-                dsn, folder, server.ws_url, broker_url=f"ws://127.0.0.1:{server.auth_port}/mqtt"
+                dsn, folder, server.ws_url, broker_url=f"ws://127.0.0.1:{server.auth_port}/mqtt", **STEADY
             )
         case _:
             other: Server = request.getfixturevalue(f"{name}_server")
             home = Path(other.directory) / "platform"
             home.mkdir(exist_ok=True)
-            platform = Platform(dsn, home, other.ws_url)
+            platform = Platform(dsn, home, other.ws_url, **STEADY)
             if other.auth_port:
                 judge = Judge(CredentialStore(platform.credentials_file, home / "credentials.key"))
                 answers = await serve(judge, "127.0.0.1", other.auth_port)
@@ -85,8 +101,9 @@ async def test_the_life_of_a_vehicle(
 ) -> None:
     with structlog.testing.capture_logs() as logs:
         async with platform_on(name, plain_dsn, tmp_path, request) as platform:
-            await a_life(platform)
-            await nothing_of_others(platform)
+            async with connected(platform.dsn) as connection:
+                await a_life(platform, connection)
+                await nothing_of_others(platform, connection)
             service = platform.service
             assert service is not None
             assert service._shared is ("share" not in LACKS[name])
@@ -96,7 +113,7 @@ async def test_the_life_of_a_vehicle(
     assert {lack for lack, words in SAID.items() if words in said} == LACKS[name]
 
 
-async def a_life(platform: Platform) -> None:
+async def a_life(platform: Platform, connection: Connection) -> None:
     unit = await platform.unit("car")
     await unit.gateway(lambda status: status.storing)
     state = await unit.attach()
@@ -104,35 +121,49 @@ async def a_life(platform: Platform) -> None:
     boot = new_boot()
     await unit.send(Channel.TELEMETRY, telemetry(boot, [sample(1), sample(2), sample(3)]))
     assert (await unit.ack(lambda ack: ack.boot == boot)).seq == 3
-    connection = await connect(platform.dsn)
     assert await connection.fetchval("SELECT count(*) FROM fleet.telemetry") == 3
-    connection.terminate()
     await unit.vanish()
     so_far = ["online (attach)", "suspect (lost)", "offline (lost)"]
     await platform.history("car", so_far)
     unit.forget()
     await unit.connect()
     await unit.state(lambda state: state.state is PresenceState.OFFLINE)  # retained, by name
-    await unit.attach()
+    await commands(connection, unit)
     unit.not_again()
     newer = Unit("car", lambda: platform.url)
     newer.epoch = unit.epoch
     await newer.connect()  # the old connection is still there: a take-over
     assert (await newer.attach()).epoch == newer.epoch
     await unit.vanish()  # it was closed; whatever becomes of its will, that carries an older epoch
-    claim = await newer.claim(ClaimKind.UPDATE)
+    claim = await newer.claim(ClaimKind.UPDATE, update_interval=60)
     await newer.state(lambda state: (state.epoch, state.n) == (claim.epoch, claim.n))
     # The old session's will may have come before the new one's claim: a lost link, but not an outage.
-    connection = await connect(platform.dsn)
     query = "SELECT state FROM api.presence_events WHERE vehicle = 'car' ORDER BY cursor OFFSET 3"
     since = [row["state"] for row in await connection.fetch(query)]
-    connection.terminate()
     assert set(since) <= {"online", "suspect"}
     assert since[-1] == "online"
     await newer.disconnect()
 
 
-async def nothing_of_others(platform: Platform) -> None:
+async def commands(connection: Connection, unit: Unit) -> None:
+    """One that waited for the vehicle and one that goes out at once, each answered."""
+    for at_once in (False, True):
+        made = await queue(connection, "car", "unlock", require={"speed": 0})
+        if not at_once:
+            assert await steps(connection, made) == ["queued"]
+            await unit.attach()
+        command = await unit.command(is_command(made))
+        assert (command.name, command.epoch) == ("unlock", unit.epoch)
+        await unit.respond(command.id, ResponseState.ACCEPTED)
+        await unit.respond(command.id, ResponseState.SUCCEEDED, result={"locked": False})
+        assert (await reaches(connection, made, "succeeded"))["result"] == '{"locked": false}'
+
+
+def is_command(made: UUID) -> Callable[[Command], bool]:
+    return lambda command: command.id == str(made)
+
+
+async def nothing_of_others(platform: Platform, connection: Connection) -> None:
     """Another vehicle can neither speak for this one nor hear what it is told; its secret is needed."""
     car, other = await platform.unit("car"), await platform.unit("other")
     car.epoch = 90
@@ -140,6 +171,9 @@ async def nothing_of_others(platform: Platform) -> None:
     await car.connect()
     state = await car.attach()
     car.forget()
+    asked = await queue(connection, "car")
+    await car.command(is_command(asked))
+    at = state.since + timedelta(days=1)
     forged = [
         (
             vehicle_topic(REGION, "car", Channel.PRESENCE),
@@ -147,6 +181,11 @@ async def nothing_of_others(platform: Platform) -> None:
         ),
         (vehicle_topic(REGION, "car", Channel.STATE), encode(state)),
         (vehicle_topic(REGION, "car", Channel.TELEMETRY), telemetry(new_boot(), [sample(1)])),
+        (vehicle_topic(REGION, "car", Channel.COMMAND), encode(Command("forged", "unlock", car.epoch, at))),
+        (
+            vehicle_topic(REGION, "car", Channel.RESPONSE),
+            encode(Response(str(asked), ResponseState.SUCCEEDED, epoch=car.epoch)),
+        ),
     ]
     for topic, payload in forged:
         await says(platform, "other", topic, payload)
@@ -166,13 +205,17 @@ async def nothing_of_others(platform: Platform) -> None:
     boot = new_boot()
     await car.send(Channel.TELEMETRY, telemetry(boot, [sample(1)]))
     await car.ack(lambda ack: ack.boot == boot)
-    claim = await car.claim(ClaimKind.UPDATE)
+    claim = await car.claim(ClaimKind.UPDATE, update_interval=60)
     after = await car.state(lambda state: (state.epoch, state.n) == (claim.epoch, claim.n))
     assert after.state is PresenceState.ONLINE
+    told = await queue(connection, "car")
+    await car.command(is_command(told))
+    await car.respond(str(told), ResponseState.SUCCEEDED)
+    await reaches(connection, told, "succeeded")
     assert heard == []
-    connection = await connect(platform.dsn)
+    assert {command.id for command in car.commands()} == {str(asked), str(told)}
+    assert (await reaches(connection, asked, "sent"))["outcome"] is None
     assert await connection.fetchval("SELECT count(*) FROM fleet.telemetry") == 4
-    connection.terminate()
     await spy.disconnect()
     await asyncio.gather(spying)
     intruder = MqttBridge(platform.url, client_id="car", username="car", password="guessed")
