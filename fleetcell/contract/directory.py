@@ -5,7 +5,7 @@ resolution 11 below it. So cells can be split and merged without moving a border
 around a position decides, as the longest prefix does in routing: a region may be cut out of another one.
 
 A border has a hysteresis of distance: a unit stays with its region until its own cell of resolution 11
-and the six around it (about 50 m) are all beyond the border. Distance, because what makes a position
+and the six around it (30 to 100 m) are all beyond the border. Distance, because what makes a position
 jump back and forth is the error of the receiver, in metres; a waiting time would keep a fast vehicle
 long in the wrong region, and let one that is parked on the border change for ever.
 """
