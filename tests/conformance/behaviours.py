@@ -253,9 +253,9 @@ async def keep_alive(b: Bench) -> None:
 
 @behaviour("keep-alive: a client that pings stays")
 async def pings(b: Bench) -> None:
-    client = await b.login("s", keep_alive=1)
+    client = await b.login("s", keep_alive=2)  # closed after three seconds
     for _ in range(4):
-        await asyncio.sleep(0.6)  # the keep-alive is about time itself
+        await asyncio.sleep(1)  # the keep-alive is about time itself
         client.send(PINGREQ_PACKET)
     await within(client.ping())
 
