@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 HEARTBEAT_S: Final = 2.0
-REPEAT_S: Final = 10.0  # the topic is published again this often, so that its time stays fresh
+REPEAT_S: Final = 300.0  # the topic is published again this often: every unit pays for each of them
 
 
 class Gateway:

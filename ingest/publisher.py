@@ -8,6 +8,7 @@ everything is published anew.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -21,6 +22,7 @@ from ingest.register import from_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     import asyncpg
 
@@ -113,7 +115,7 @@ class Publisher:
                 events = await connection.fetch(statement("presence_since"), self._cursor, self._region, PART)
             vehicle_ids = list(marked.union(event["vehicle_id"] for event in events))
             for start in range(0, len(vehicle_ids), PART):
-                await self._publish(bridge, vehicle_ids[start : start + PART])
+                await self._publish(bridge, vehicle_ids[start : start + PART], asking=marked)
         except BaseException:
             self._marked |= marked
             raise
@@ -121,16 +123,23 @@ class Publisher:
             self._cursor = events[-1]["cursor"]
         return len(events) == PART
 
-    async def _publish(self, bridge: MqttBridge, vehicle_ids: Sequence[int]) -> None:
+    async def _publish(
+        self, bridge: MqttBridge, vehicle_ids: Sequence[int], asking: AbstractSet[int] = frozenset()
+    ) -> None:
         async with self._database.connection() as connection:
             rows = await connection.fetch(statement("registrations"), vehicle_ids)
-        await asyncio.gather(*(self._publish_one(bridge, row) for row in rows))
+        asks = (row["vehicle_id"] in asking for row in rows)
+        await asyncio.gather(*map(partial(self._publish_one, bridge), rows, asks))
         self._metrics.states.inc(len(rows))
 
-    async def _publish_one(self, bridge: MqttBridge, row: asyncpg.Record) -> None:
+    async def _publish_one(self, bridge: MqttBridge, row: asyncpg.Record, asks: bool) -> None:
         registration = from_row(row)
         topic = vehicle_topic(self._region, row["vehicle"], Channel.STATE)
         left = (registration.state, registration.reason) == (PresenceState.UNKNOWN, Reason.HANDOVER)
         served = registration.region == self._region and not left and row["erased_at"] is None
-        state = encode(to_state(row["vehicle"], registration, row["created_at"])) if served else b""
-        await bridge.publish(topic, state, qos=1, retain=True)
+        state = encode(to_state(row["vehicle"], registration, row["created_at"]))
+        await bridge.publish(topic, state if served else b"", qos=1, retain=True)
+        if asks and not served and row["erased_at"] is None:
+            # It claims here, and the register has it elsewhere with a later epoch: its counter was lost.
+            # It is told, so that it can take a later one; it is not served here, so nothing is retained.
+            await bridge.publish(topic, state, qos=1)

@@ -84,7 +84,7 @@ async def test_a_claim_of_an_older_epoch_changes_nothing_and_is_answered(platfor
 async def test_a_claim_that_changes_no_state_is_still_seen_in_it(platform: Platform) -> None:
     unit = await platform.unit("car")
     first = await unit.attach()
-    await unit.claim(ClaimKind.UPDATE)
+    await unit.claim(ClaimKind.UPDATE, update_interval=60.0)
     second = await unit.state(lambda state: state.n == 2)
     assert second.cursor == first.cursor
     assert first.deadline is not None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest_asyncio
 
-from fleetcell.contract.messages import Claim, ClaimKind, PresenceState
+from fleetcell.contract.messages import Claim, ClaimKind, PresenceState, State, decode
 from fleetcell.contract.topics import Channel
 from ingest.claims import Heard
 from ingest.database import connect
@@ -51,7 +51,7 @@ async def test_without_a_database_nothing_is_acknowledged_and_all_is_stored_afte
         unit.forget()
         await unit.send(Channel.TELEMETRY, telemetry(boot, [sample(1), sample(2)], epoch=unit.epoch))
         for _ in range(3):
-            claim = await unit.claim(ClaimKind.UPDATE)
+            claim = await unit.claim(ClaimKind.UPDATE, update_interval=60.0)
         await other.vanish()
         await platform.until(lambda: _service(platform).metrics.failures._value.get() > 0)
         assert not unit.heard(Channel.ACK)
@@ -237,3 +237,15 @@ async def test_the_process_stops_cleanly_on_sigterm(platform: Platform) -> None:
 def _service(platform: Platform) -> Service:
     assert platform.service is not None
     return platform.service
+
+
+async def test_a_unit_with_a_lost_counter_learns_its_epoch_also_from_a_region_that_did_not_serve_it(
+    platform: Platform, connection: Connection
+) -> None:
+    unit = await platform.unit("car")
+    await unit.attach()
+    await connection.execute("UPDATE fleet.registration SET epoch = 7, region = 'elsewhere'")
+    unit.forget()
+    await unit.claim(ClaimKind.ATTACH)
+    told = decode(State, await unit._next(Channel.STATE, bytes, bool))  # after the empty one: not served here
+    assert (told.epoch, told.region) == (7, "elsewhere")
