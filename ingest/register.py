@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -19,6 +19,7 @@ from fleetcell.contract.presence import (
     evidence,
     expire,
     fold,
+    returned,
     revoke,
 )
 from ingest.database import statement
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 PART: Final = 1000  # registrations in one transaction
 _DEAF: Final = (PresenceState.ONLINE, PresenceState.SUSPECT)
+_BLIND: Final = (*_DEAF, PresenceState.ASLEEP, PresenceState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,15 +216,10 @@ class Register:
         """
 
         def step(held: Held, now: datetime) -> tuple[Registration, Change | None]:
-            registration = held.registration
-            if registration.state is PresenceState.UNKNOWN and registration.reason == Reason.GATEWAY:
-                wait = self.timers.interval(registration.update_interval_s) + timedelta(
-                    seconds=self.timers.grace_s
-                )
-                return replace(registration, deadline=now + wait), None
-            return blind(registration, now, self.timers, since=now - timedelta(seconds=for_s))
+            since = now - timedelta(seconds=for_s)
+            return returned(held.registration, now, self.timers, since=since)
 
-        outcome = await self._part(connection, (*_DEAF, PresenceState.UNKNOWN), after, step)
+        outcome = await self._part(connection, _BLIND, after, step)
         outcome.page = [
             vehicle
             for vehicle, registration in outcome.now.items()

@@ -24,6 +24,7 @@ from fleetcell.contract.presence import (
     evidence,
     expire,
     fold,
+    returned,
     revoke,
 )
 
@@ -45,11 +46,11 @@ EPOCH = 8  # of the session in every situation
 
 @dataclass(frozen=True)
 class Told:
-    """A claim or will; `elsewhere`: at another region's gateway, `returned`: one that has just come back."""
+    """A claim or will; `elsewhere`: at another region's gateway, `just_back`: one that has come back."""
 
     claim: Claim
     elsewhere: bool = False
-    returned: bool = False
+    just_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,18 @@ class Blind:
 
 
 @dataclass(frozen=True)
+class Back:
+    """The gateway hears again; `late`: a deadline has passed meanwhile."""
+
+    late: bool = False
+
+
+@dataclass(frozen=True)
 class Revoked:
     """An operator ended the credential."""
 
 
-Step = Told | Life | Deadline | Blind | Revoked
+Step = Told | Life | Deadline | Blind | Back | Revoked
 
 
 def claim(
@@ -120,7 +128,7 @@ SITUATIONS: dict[str, tuple[Step, ...]] = {
     "offline (revoked)": (ATTACH, Revoked()),
     "unknown (handover)": (ATTACH, HANDOVER_TO, Deadline()),
     "unknown (gateway)": (ATTACH, Blind()),
-    "unknown (gateway), will heard": (ATTACH, Blind(), Told(will(), returned=True)),
+    "unknown (gateway), will heard": (ATTACH, Blind(), Told(will(), just_back=True)),
 }
 
 HAPPENS: dict[str, Step] = {
@@ -140,8 +148,8 @@ HAPPENS: dict[str, Step] = {
     "detach (handover), newer session": Told(claim(ClaimKind.DETACH, 2, newer=1, reason=Reason.HANDOVER)),
     "will, same session": WILL,
     "will, newer session": Told(will(1)),
-    "will, same session, gateway just back": Told(will(), returned=True),
-    "will, newer session, gateway just back": Told(will(1), returned=True),
+    "will, same session, gateway just back": Told(will(), just_back=True),
+    "will, newer session, gateway just back": Told(will(1), just_back=True),
     "claim heard before": ATTACH,
     "claim of an older session": Told(claim(ClaimKind.UPDATE, 9, newer=-7)),
     "will of an older session": Told(will(-7)),
@@ -149,7 +157,9 @@ HAPPENS: dict[str, Step] = {
     "command response, same session": Life(EPOCH, Reason.RESPONSE),
     "telemetry, older session": Life(EPOCH - 7, Reason.TELEMETRY),
     "the deadline": Deadline(),
-    "the gateway was blind": Blind(),
+    "the gateway is blind": Blind(),
+    "the gateway is back": Back(),
+    "the gateway is back, the deadline passed": Back(late=True),
     "credential ended": Revoked(),
 }
 
@@ -201,25 +211,32 @@ def wait(before: Registration, after: Registration, now: datetime) -> str:
 def take(held: Registration, step: Step, now: datetime) -> Outcome:
     """One step on the fold alone."""
     match step:
-        case Told(said, elsewhere, returned):
+        case Told(said, elsewhere, just_back):
             unsettled = held.state is PresenceState.UNKNOWN and held.reason == Reason.GATEWAY
             region = "elsewhere" if elsewhere else "here"
-            return fold(held, said, now, TIMERS, region=region, blind=returned and unsettled)
+            return fold(held, said, now, TIMERS, region=region, blind=just_back and unsettled)
         case Life(epoch, by):
             return evidence(held, epoch, now, TIMERS, by=by)
         case Deadline():
             return expire(held, now, TIMERS)
         case Blind():
             return blind(held, now, TIMERS)
+        case Back():
+            return returned(held, now, TIMERS)
         case Revoked():
             return revoke(held, now)
 
 
 def moment(step: Step, held: Registration, now: datetime) -> datetime:
     """When a step is taken: at the deadline, or a second after the one before."""
-    if isinstance(step, Deadline):
+    if isinstance(step, Deadline) or (isinstance(step, Back) and step.late):
         return held.deadline or now
     return now + timedelta(seconds=1)
+
+
+def pages(step: Step, after: Registration) -> bool:
+    """Whether the registrar pages also where nothing changes: all whom a gateway lost sight of."""
+    return isinstance(step, Back) and (after.state, after.reason) == (PresenceState.UNKNOWN, Reason.GATEWAY)
 
 
 def rows() -> list[Row]:
@@ -233,8 +250,8 @@ def rows() -> list[Row]:
         for happens, step in HAPPENS.items():
             at = moment(step, held, now)
             after, change = take(held, step, at)
-            event, page = change is not None, change is not None and change.page
-            found.append(row(situation, happens, held, after, at, event=event, page=page))
+            page = pages(step, after) or (change is not None and change.page)
+            found.append(row(situation, happens, held, after, at, event=change is not None, page=page))
     return found
 
 

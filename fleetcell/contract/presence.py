@@ -29,6 +29,7 @@ __all__ = [
     "evidence",
     "expire",
     "fold",
+    "returned",
     "revoke",
     "to_state",
 ]
@@ -215,6 +216,27 @@ def blind(
     taken = _noting(held, {"blind_since": _text(at)})
     deadline = _next_update(taken, now, timers)
     return _enter(held, taken, PresenceState.UNKNOWN, Reason.GATEWAY, at, deadline, page=True)
+
+
+def returned(
+    registration: Registration, now: datetime, timers: Timers, *, since: datetime | None = None
+) -> Outcome:
+    """Take that the gateway hears again, and did not from `since` on: all have time to speak up.
+
+    Deadlines that passed meanwhile do not count: who was to wake then may have done so unheard, and who was
+    handing over may have attached.
+    """
+    held = registration
+    if held.state is PresenceState.UNKNOWN and held.reason == Reason.GATEWAY:
+        return replace(held, deadline=_next_update(held, now, timers)), None
+    if held.deadline is not None and held.deadline <= now:
+        if held.state is PresenceState.ASLEEP:
+            taken = _noting(held, {"deadline": _text(held.deadline)})
+            deadline, gateway = _next_update(held, now, timers), Reason.GATEWAY
+            return _enter(held, taken, PresenceState.UNKNOWN, gateway, held.deadline, deadline, page=True)
+        if _leaving(held):
+            return replace(held, deadline=now + timedelta(seconds=timers.linger_s)), None
+    return blind(held, now, timers, since=since)
 
 
 def revoke(registration: Registration, now: datetime) -> Outcome:

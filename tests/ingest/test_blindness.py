@@ -39,11 +39,13 @@ async def an_hour_passes(connection: Connection) -> datetime:
 async def test_deadlines_that_passed_while_ingest_was_dead_expire_nobody(
     platform: Platform, connection: Connection
 ) -> None:
-    car, bus, tram = [await platform.unit(name) for name in ("car", "bus", "tram")]
-    for unit in (car, bus, tram):
+    car, bus, tram, van = [await platform.unit(name) for name in ("car", "bus", "tram", "van")]
+    for unit in (car, bus, tram, van):
         await unit.attach()
     await tram.claim(ClaimKind.SLEEP, sleep_s=7200)
     await platform.history("tram", ["online (attach)", "asleep (sleep)"])
+    await van.claim(ClaimKind.SLEEP, sleep_s=600)
+    await platform.history("van", ["online (attach)", "asleep (sleep)"])
     await bus.vanish()
     await platform.becomes(
         connection, "SELECT bool_or(state IN ('suspect', 'offline')) FROM fleet.registration"
@@ -57,6 +59,7 @@ async def test_deadlines_that_passed_while_ingest_was_dead_expire_nobody(
     await car.claim(ClaimKind.UPDATE)
     await platform.history("car", ["online (attach)", "unknown (gateway)", "online (update)"])
     await platform.history("tram", ["online (attach)", "asleep (sleep)"])
+    await platform.history("van", ["online (attach)", "asleep (sleep)", "unknown (gateway)"])
     after = await connection.fetch("SELECT state, reason FROM fleet.presence_event ORDER BY cursor")
     assert {row["state"] for row in after[len(before) :]} == {"unknown", "online"}
     unknown = await connection.fetchrow(

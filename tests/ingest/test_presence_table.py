@@ -19,6 +19,7 @@ from tools.presence_table import (
     SITUATIONS,
     START,
     TIMERS,
+    Back,
     Blind,
     Deadline,
     Life,
@@ -88,6 +89,10 @@ class World:
             case Blind():
                 self.now += timedelta(seconds=1)
                 return (await self._register().deaf(self.connection, 0)).page
+            case Back(late):
+                deadline = await self.connection.fetchval(DEADLINE, self._region) if late else None
+                self.now = deadline or self.now + timedelta(seconds=1)
+                return (await self._register().returned(self.connection, 0)).page
             case Revoked():
                 self.now += timedelta(seconds=1)
                 await self.connection.execute(REVOKE, names, self.now)
@@ -150,7 +155,7 @@ async def test_every_row_is_reached_in_the_register(connection: Connection) -> N
     """What comes over all vehicles of a region alike has a region of its own."""
     wanted = documented()
     assert len(wanted) == len(SITUATIONS) * len(HAPPENS)
-    alike = [happens for happens, step in HAPPENS.items() if isinstance(step, Deadline | Blind)]
+    alike = [happens for happens, step in HAPPENS.items() if isinstance(step, Deadline | Blind | Back)]
     groups = [[happens for happens in HAPPENS if happens not in alike], *([one] for one in alike)]
     found: dict[tuple[str, str], str] = {}
     for number, situation in enumerate(SITUATIONS):

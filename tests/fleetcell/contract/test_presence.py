@@ -19,6 +19,7 @@ from fleetcell.contract.presence import (
     evidence,
     expire,
     fold,
+    returned,
     revoke,
     to_state,
 )
@@ -204,6 +205,22 @@ def test_blindness_is_dated_by_its_begin_and_never_before_the_state_it_ends() ->
     assert unknown.deadline == later(3600 + 75), "it has time to speak up"
     early, _ = blind(held, later(3600), TIMERS, since=later(-100))
     assert early.since == NOW
+
+
+def test_who_was_to_wake_while_the_gateway_was_blind_is_unknown_since_then() -> None:
+    asleep = after(claim("sleep", sleep_s=600.0))
+    assert returned(asleep, later(614), TIMERS) == (asleep, None)
+    unknown, change = returned(asleep, later(3600), TIMERS, since=later(60))
+    assert change is not None
+    assert (unknown.state, unknown.reason, change.at, change.page) == ("unknown", "gateway", later(615), True)
+    assert unknown.deadline == later(3600 + 75)
+
+
+def test_a_handover_has_its_linger_again_when_the_gateway_is_back() -> None:
+    leaving = after(claim("attach"), claim("detach", n=2, reason="handover"))
+    held, change = returned(leaving, later(3600), TIMERS)
+    assert change is None
+    assert (held.state, held.deadline) == ("suspect", later(3610))
 
 
 def test_bounds_hold_what_a_vehicle_asks_for() -> None:
