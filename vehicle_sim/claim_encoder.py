@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleetcell.contract.messages import ClaimKind
+from fleetcell.contract.presence import Reason
 from vehicle_sim import wire
 from vehicle_sim.actions import SendClaim
 
@@ -43,6 +44,11 @@ class ClaimEncoder:
     def attach(self, epoch: int, gateway: Gateway) -> bytes:
         """The first claim of a session at another gateway."""
         return self.of(SendClaim(ClaimKind.ATTACH, 1, timers=True), epoch, gateway)
+
+    def withdrawal(self, epoch: int, gateway: Gateway, to: str) -> tuple[int, int, bytes]:
+        """The goodbye of a session that began with `attach` and is not to be: epoch, number and claim."""
+        goodbye = SendClaim(ClaimKind.DETACH, 2, Reason.HANDOVER)
+        return epoch, goodbye.n, self.of(goodbye, epoch, gateway, to=to)
 
     def farewell(self, gateway: Gateway, to: str, now: float) -> tuple[int, int, bytes]:
         """The last claim of the session at a gateway that is left: epoch, number and claim."""

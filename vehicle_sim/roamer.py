@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from fleetcell.contract.errors import ConfigError
+from fleetcell.mqtt import parse_url
 from vehicle_sim.alarm import Alarm
 from vehicle_sim.gateway_link import Gateway, Link, LinkOptions, Owner
 from vehicle_sim.handover import Attempt, Farewell
@@ -98,7 +99,9 @@ class Roamer:
             ConfigError: a cell is none.
         """
         if self._options.roams:
-            self._roaming.directory(entries)
+            self._roaming.directory(
+                {name: entry for name, entry in entries.items() if _reachable(name, entry)}
+            )
             self.consider()
 
     def connected(self) -> None:
@@ -180,13 +183,21 @@ class Roamer:
         finally:
             self._trying = None
             if not taken:
-                link.bridge.close()
                 self._keep(running)
+                self._withdraw(link, attempt)
                 self._roaming.failed(region, time.monotonic())
                 log.info("not handed over", vehicle=self._vehicle, to=region, reason=link.bridge.last_error)
                 if attempt.epoch > self._unit.epoch:
                     self._owner.renew(attempt.epoch)
         self.consider()
+
+    def _withdraw(self, link: Link, attempt: Attempt) -> None:
+        """Leave a gateway that did not register the unit in time, and may do so yet."""
+        here = self._roaming.served
+        if attempt.epoch and link.bridge.connected:
+            self._leave(link, *self._claims.withdrawal(attempt.epoch, link.gateway, here))
+        else:
+            link.bridge.close()
 
     def _take(self, link: Link, running: asyncio.Task[None], attempt: Attempt) -> None:
         """The other gateway serves from here on; the old one hears a goodbye."""
@@ -195,12 +206,16 @@ class Roamer:
         assert old_running is not None
         region = link.gateway.region
         log.info("handed over", vehicle=self._vehicle, region=region, left=old.gateway.region)
-        farewell = Farewell(old, *self._claims.farewell(old.gateway, region, time.monotonic()))
+        self._leave(old, *self._claims.farewell(old.gateway, region, time.monotonic()))
+        self._keep(old_running)
         self.link, self._running = link, running
-        link.owner, old.owner = self._owner, farewell
+        link.owner = self._owner
         self._roaming.arrived(region)
         self._owner.taken_over(attempt.epoch, attempt.heard)
-        self._keep(old_running)
+
+    def _leave(self, link: Link, epoch: int, n: int, claim: bytes) -> None:
+        """Say goodbye on a link, and close it."""
+        link.owner = farewell = Farewell(link, epoch, n, claim)
         self._keep(asyncio.create_task(farewell.say(self._options.presence.stop_wait_s)))
 
     # -- inside -----------------------------------------------------------------------------------
@@ -222,6 +237,16 @@ class Roamer:
 
     def _make_link(self, gateway: Gateway, owner: Owner) -> Link:
         return Link(gateway, self._vehicle, self.secret, self._options, self._rng, owner)
+
+
+def _reachable(region: str, entry: RegionEntry) -> bool:
+    """Whether its address is one: an entry that is not readable costs itself only."""
+    try:
+        parse_url(entry.url)
+    except ValueError as error:
+        log.warning("a region of the directory has no address", region=region, reason=str(error))
+        return False
+    return True
 
 
 async def _end(*tasks: asyncio.Task[None] | None) -> None:

@@ -161,10 +161,15 @@ class Roaming:
         return _NEVER if self._lost_at is None else self._lost_at + self._policy.silent_s
 
     def _may_try(self, region: str | None, now: float) -> bool:
-        if region is None or region == self.served:
+        if region is None or region == self.served or self._shares_a_broker(region):
             return False
         avoided = self._avoided.get(region)
         return avoided is None or now >= avoided.until
+
+    def _shares_a_broker(self, region: str) -> bool:
+        """Whether a session there would end the one here: a broker has one of each client."""
+        here = self.entries.get(self.served)
+        return here is not None and here.url == self.entries[region].url
 
     def _candidates(self) -> list[str]:
         """Every gateway, the best first: by position, then by distance; those that do not store at last."""

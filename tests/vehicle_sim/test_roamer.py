@@ -163,6 +163,34 @@ async def test_a_gateway_that_does_not_register_it_is_left_with_a_later_session_
         await regions.served_by(regions.east, unit)
 
 
+async def test_a_gateway_that_hears_too_late_hears_a_goodbye_too(regions: Regions) -> None:
+    async with regions.unit(try_s=0.3, retry_first_s=60, retry_cap_s=60) as unit:
+        east = regions.east.gateway
+        east.silent = True  # it registers, but its states do not come out
+        regions.drive(unit, EAST)
+        await asyncio.wait_for(
+            east.until(lambda: regions.shown(regions.east) == ("suspect", "handover")), PATIENCE_S
+        )
+        assert east.claims[-1][1].to == regions.west.region
+        await regions.served_by(regions.west, unit)
+
+
+async def test_a_directory_that_is_not_readable_costs_only_what_is_wrong(regions: Regions) -> None:
+    entries = regions.entries
+    regions.entries = {}
+    async with regions.unit() as unit:
+        regions.drive(unit, EAST)
+        bridge = regions.west.gateway.bridge
+        bad = [b"{", b"", encode(Directory({"x": RegionEntry("ws://x/mqtt", ["zz"])}, datetime.now(UTC)))]
+        for payload in bad:
+            await bridge.publish(DIRECTORY_TOPIC, payload, qos=1)
+        lost = {"lost": RegionEntry("nowhere", entries[regions.east.region].cells)}
+        good = encode(Directory(lost | entries, datetime.now(UTC)))
+        await bridge.publish(DIRECTORY_TOPIC, good, qos=1)
+        await regions.served_by(regions.east, unit)
+        assert unit.tally.bad_messages == 2
+
+
 async def test_told_to_stop_while_it_tries_another_gateway_it_says_goodbye_here(regions: Regions) -> None:
     async with regions.unit() as unit:
         regions.east.gateway.deaf = True

@@ -18,7 +18,8 @@ NOWHERE = (10.0, 10.0)
 
 
 def entry(*places: tuple[float, float], storing: bool | None = True) -> RegionEntry:
-    return RegionEntry("ws://x/mqtt", [h3.latlng_to_cell(*place, 5) for place in places], storing=storing)
+    cells = [h3.latlng_to_cell(*place, 5) for place in places]
+    return RegionEntry(f"ws://{cells[0]}/mqtt", cells, storing=storing)
 
 
 ENTRIES = {"west": entry(WEST), "middle": entry(MIDDLE), "east": entry(EAST)}
@@ -120,6 +121,13 @@ def test_a_region_that_left_the_directory_is_left_for_one_that_is_there() -> Non
     unit.moved(*WEST)
     unit.directory({"east": ENTRIES["east"], "middle": entry(MIDDLE, WEST)})
     assert unit.target(1) == "middle"
+
+
+def test_two_regions_of_one_broker_are_one_place_to_be() -> None:
+    unit = roaming()
+    unit.moved(*MIDDLE)
+    unit.directory(ENTRIES | {"middle": RegionEntry(ENTRIES["west"].url, ENTRIES["middle"].cells)})
+    assert unit.target(1) is None
 
 
 STEPS = st.lists(
