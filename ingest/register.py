@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from fleetcell.contract.messages import PresenceState, encode
+from fleetcell.contract.messages import ClaimKind, PresenceState, encode
 from fleetcell.contract.presence import (
     Change,
     Reason,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from fleetcell.contract.messages import Claim
     from ingest.claims import Heard, Sign
     from ingest.database import Connection
 
@@ -152,7 +153,8 @@ class Register:
                         seen_address=address(held.vehicle),
                         blind=blind_window and unsettled,
                     )
-                    outcome.answer.add(held.vehicle_id)
+                    if change is not None or not _is_routine(claim, registration, folded):
+                        outcome.answer.add(held.vehicle_id)
                     if folded is registration:
                         outcome.stale += 1
                     if change is not None:
@@ -323,6 +325,16 @@ class Register:
             await connection.fetch(statement("append_presence_events"), encode(documents).decode())
         outcome.changes = len(events)
         outcome.page += [held.vehicle for held, _, change in events if change.page]
+
+
+def _is_routine(claim: Claim, held: Registration, folded: Registration) -> bool:
+    """Whether a claim is the periodic update of a vehicle that is online: nobody waits for an answer.
+
+    An answer to each would be most of what presence costs on the air. One that comes again (nobody repeats
+    it without a reason) or that tells its timers is answered.
+    """
+    periodic = claim.kind is ClaimKind.UPDATE and claim.update_interval is None
+    return periodic and folded is not held and folded.state is PresenceState.ONLINE
 
 
 def replace_registration(held: Held, registration: Registration) -> Held:

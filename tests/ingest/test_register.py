@@ -100,6 +100,19 @@ async def test_a_repeated_claim_writes_nothing_and_is_to_be_answered(connection:
     assert await connection.fetchval("SELECT claimed FROM fleet.ledger") == 7
 
 
+async def test_a_periodic_update_is_answered_only_when_it_comes_again(connection: Connection) -> None:
+    ids = await provision(connection, "car")
+    await take(connection, ids, {"car": [claim()]})
+    update = claim(ClaimKind.UPDATE, n=2)
+    assert (await take(connection, ids, {"car": [update]})).answer == set()
+    assert (await take(connection, ids, {"car": [update]})).answer == {ids["car"]}
+    tells = claim(ClaimKind.UPDATE, n=3, update_interval=30.0)
+    assert (await take(connection, ids, {"car": [tells]})).answer == {ids["car"]}
+    await take(connection, ids, {"car": [will()]})
+    late = claim(ClaimKind.UPDATE, n=4)
+    assert (await take(connection, ids, {"car": [late]})).answer == {ids["car"]}, "it is not online"
+
+
 async def test_a_sign_of_life_never_shortens_a_deadline(connection: Connection) -> None:
     ids = await provision(connection, "car")
     await take(connection, ids, {"car": [claim()]})
