@@ -5,6 +5,8 @@ A benchmark is a module of this package with
     ABOUT = "one line: what it measures, against what"
     async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]
 
+It may take `vehicles` and `seed` too; then `--vehicles N` and `--seed N` are for it.
+
 `run` measures for about `seconds` and returns its figures: numbers with the unit at the end of the name
 (`_s`, `_ms`, `_bytes`) or none for a ratio. A figure that means something on one machine only goes
 together with a ratio to a peer or a floor measured in the same run. `say` reports progress.
@@ -36,7 +38,7 @@ class Benchmark(Protocol):
     """A module of this package, as its docstring says."""
 
     ABOUT: str
-    run: Callable[[float, Callable[[str], None]], Awaitable[Figures]]
+    run: Callable[..., Awaitable[Figures]]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     configure_logging("warning")
     stderr = Console(stderr=True)
     for name in options.names or names():
-        figures = measure(name, options.seconds, stderr)
+        figures = measure(name, options, stderr)
         if options.json:
             print(json.dumps(figures), flush=True)
         else:
@@ -67,6 +69,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--json", action="store_true", help="one JSON object a benchmark, on a line of its own"
     )
+    parser.add_argument(
+        "--vehicles", type=count, help="simulated units, where there are any (presence: 1000)"
+    )
+    parser.add_argument("--seed", type=count, help="the same random choices as in the run that printed it")
     parser.add_argument("--list", action="store_true", help="name the benchmarks")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.names) - set(names()))
@@ -80,6 +86,13 @@ def positive(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
     return seconds
+
+
+def count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
 
 
 def names() -> list[str]:
@@ -96,12 +109,18 @@ def load(name: str) -> Benchmark:
     return cast("Benchmark", module)
 
 
-def measure(name: str, seconds: float, stderr: Console) -> Figures:
+def measure(name: str, options: argparse.Namespace, stderr: Console) -> Figures:
     """One benchmark's figures, with what is needed to read them."""
     started = time.perf_counter()
+    benchmark = load(name)
+    wanted = {"vehicles": options.vehicles, "seed": options.seed}
+    taken = inspect.signature(benchmark.run).parameters.keys() & wanted.keys()
+    chosen = {key: wanted[key] for key in taken if wanted[key] is not None}
 
     async def run() -> Figures:
-        return await load(name).run(seconds, lambda text: stderr.print(f"[dim]{name}: {text}[/dim]"))
+        return await benchmark.run(
+            options.seconds, lambda text: stderr.print(f"[dim]{name}: {text}[/dim]"), **chosen
+        )
 
     figures = uvloop.run(run())
     return {
