@@ -163,7 +163,7 @@ def gaps(vehicle: Vehicle, data: DataDir = DEFAULT_DATA, as_json: AsJson = False
     else:
         table = Table("Boot", "From", "To", "Reason")
         for gap in found["gaps"]:
-            table.add_row(gap["boot"], str(gap["from"]), str(gap["to"]), gap["reason"])
+            table.add_row(gap["boot"], str(gap["first"]), str(gap["last"]), gap["reason"])
         if table.row_count:
             console.print(table)
         else:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-LIMIT: Final = 256  # buckets in a transaction
+LIMIT: Final = 128  # buckets in a transaction: their readings are in memory
 LEAST_PAUSE_S: Final = 0.1  # when all that was due is derived
 RETRY_S: Final = 2.0  # until the lock is asked for again, and after a failure
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
+import os
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -164,3 +167,40 @@ async def test_dead_letters_are_for_operators(running: Running) -> None:
     await connection.execute("SELECT api.key_put('eyes', 'viewer', $1)", key_hash("k" * 32))
     answer = await running.api.get("/api/v1/dead-letters", headers={"Authorization": f"Bearer {'k' * 32}"})
     assert (answer.status_code, "operator" in json.dumps(answer.json())) == (403, True)
+
+
+async def fleetcell(running: Running, *arguments: str) -> tuple[int, str, str]:
+    """`fleetcell query ...` against this dashboard: status, standard output, standard error."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "fleetcell", "query", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"FLEETCELL_API_URL": running.url, "FLEETCELL_API_KEY": running.admin_key},
+    )
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_the_same_on_the_command_line(driven: Running) -> None:
+    await driven.fleet.ledger("a", received="{[1,4),[6,9)}", evicted="{[4,5)}", claimed=8)
+    await driven.fleet.connection.execute(
+        """INSERT INTO fleet.dead_letter (topic, sha256, payload, size, reason)
+        VALUES ('fleet/v1/helsinki/a/telemetry', $1, '{"seq": [bold]', 14, 'not JSON')""",
+        hashlib.sha256(b"").digest(),
+    )
+    asked = {
+        ("trips", "a"): "10.00 km",
+        ("stops", "a"): "0:30:00",
+        ("summary", "a", "--bucket", "1d"): "2.10 km",
+        ("dead-letters", "--vehicle", "a"): '{"seq": [bold]',
+        ("gaps", "a"): "evicted",
+    }
+    for arguments, shown in asked.items():
+        status, out, err = await fleetcell(driven, *arguments)
+        assert (status, shown in out) == (0, True), (arguments, out, err)
+    _, out, _ = await fleetcell(driven, "trips", "a", "--since", "2026-11-20T10:30:00Z", "--json")
+    assert [trip["start"] for trip in json.loads(out)] == ["2026-11-20T11:00:00Z", "2026-11-20T10:20:00Z"]
+    assert "no stops" in (await fleetcell(driven, "stops", "b"))[2]
