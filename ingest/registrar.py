@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-import secrets
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
 from fleetcell.contract.errors import PayloadError, TopicError
-from fleetcell.contract.messages import Claim, Page, PresenceState, decode, encode
+from fleetcell.contract.messages import Claim, PresenceState, decode
 from fleetcell.contract.presence import Reason
-from fleetcell.contract.topics import Channel, VehicleTopic, parse, vehicle_topic
+from fleetcell.contract.topics import Channel, VehicleTopic, parse
 from fleetcell.mqtt import Backoff
 from ingest.claims import Heard, Sign
 from ingest.database import statement
 from ingest.failures import FAILURES, reason
+from ingest.pager import Pager
 from ingest.register import Outcome, Register
 from ingest.sessions import SESSION_PREFIX, Sessions
 
@@ -43,16 +43,10 @@ STAND_BY_S: Final = 0.5  # how often a second registrar asks whether the first i
 DEAF_S: Final = 2.0  # how long the link may be gone before the vehicles are `unknown (gateway)`
 UNSETTLED_S: Final = 0.5  # least time between two signs of life of a vehicle that is not online
 MOST_SIGN_S: Final = 15.0  # most time between two signs of life that move a deadline
-PAGES_PER_S: Final = 200.0
 REVOKED_EVERY_S: Final = 3.0  # where a notification was lost: a revoked vehicle is offline within 5 s
 CLAIM_LIMIT: Final = 200_000  # vehicles with claims waiting while the database is away
 
 TRY_LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('fleetcell registrar'), hashtext($1))"
-
-
-def paging_s(vehicles: int, update_interval_s: float) -> float:
-    """Over how many seconds so many vehicles are paged: they are to settle within one update interval."""
-    return min(vehicles / PAGES_PER_S, update_interval_s / 2)
 
 
 class Duty(Protocol):
@@ -111,6 +105,9 @@ class Registrar:
         self._online: dict[str, int] = {}  # epoch of the vehicles known to be online
         self._wake = asyncio.Event()
         self._bridge: MqttBridge | None = None
+        self._pager = Pager(
+            region, timers.update_interval_s, lambda: self._bridge, self._online.keys(), self._rng
+        )
         self._link: asyncio.Task[None] | None = None
         self._deaf_since: float | None = None  # None: hearing
         self._marked_deaf = False
@@ -372,7 +369,7 @@ class Registrar:
             raise
         self._marked_deaf = False
         self._blind_until = self._clock() + self._timers.update_interval_s
-        self._page_all(page)
+        self._pager.page(page)
         if self._deaf_since is None:
             self._hearing.set()
         log.info("hearing", region=self._region, paged=len(page))
@@ -403,17 +400,4 @@ class Registrar:
             self._publisher.mark(outcome.answer)
         elif outcome.changes:
             self._publisher.wake()
-        self._page_all(outcome.page)
-
-    def _page_all(self, vehicles: list[str]) -> None:
-        """Page them, spread out so that their answers do not come all at once."""
-        spread = paging_s(len(vehicles), self._timers.update_interval_s)
-        loop = asyncio.get_running_loop()
-        for vehicle in vehicles:
-            loop.call_later(self._rng.uniform(0, spread), self._page, vehicle)
-
-    def _page(self, vehicle: str) -> None:
-        """Ask for an update, unless it has spoken meanwhile."""
-        if vehicle not in self._online and self._bridge is not None:
-            topic = vehicle_topic(self._region, vehicle, Channel.PAGE)
-            self._bridge.publish_nowait(topic, encode(Page(secrets.token_hex(8))), qos=1)
+        self._pager.page(outcome.page)

@@ -425,7 +425,7 @@ class World:
             clock=self._clock,
         )
         registrar._register = Register(gateway.region, TIMERS, self._database_time)
-        registrar._rng = AtOnce()
+        registrar._pager._rng = AtOnce()
         registrar._bridge = cast("MqttBridge", gateway.link)
         registrar._deaf_since = self.now
         gateway.registrar = registrar
