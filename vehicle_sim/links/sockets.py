@@ -69,22 +69,33 @@ class SocketEnd(asyncio.Protocol):
 
 
 class NearSocket(SocketEnd):
-    """A client's socket at a relay: it is read once the connection to the other end stands."""
+    """A client's socket at a relay. What it sends waits until the connection to the other end stands."""
 
     def __init__(self, open_connection: Callable[[NearSocket], Connection]) -> None:
         self._open = open_connection
+        self._early: list[bytes] | None = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().__init__(self._open(self), Direction.UP)
         super().connection_made(transport)
-        self.hold()
         self._connection.send(Direction.UP, Mark.SYN)
 
+    def data_received(self, data: bytes) -> None:
+        if self._early is None:
+            super().data_received(data)
+            return
+        if not self._early:
+            self.hold()  # uvloop cannot pause before it has read once
+        self._early.append(data)
+
     def mark(self, mark: Mark) -> None:
-        if mark is Mark.SYN:
-            self.go_on()
-        else:
+        if mark is not Mark.SYN:
             super().mark(mark)
+        elif self._early is not None:
+            early, self._early = self._early, None
+            if early:
+                self.go_on()
+                super().data_received(b"".join(early))
 
 
 class FarSocket(SocketEnd):
