@@ -28,7 +28,7 @@ CREATE INDEX command_created ON fleet.command (created_at DESC, id DESC);
 CREATE INDEX command_active ON fleet.command (vehicle_id)
     WHERE state IN ('queued', 'paged', 'sent', 'delivered');
 
-CREATE INDEX command_next ON fleet.command (next_at)
+CREATE INDEX command_next ON fleet.command (next_at, created_at, id)
     WHERE state IN ('queued', 'paged', 'sent', 'delivered') AND next_at IS NOT NULL;
 
 CREATE INDEX command_give_up ON fleet.command (give_up_at)

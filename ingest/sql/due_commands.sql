@@ -1,9 +1,10 @@
--- The oldest first. Only of vehicles that this region serves: one that hands over is served by its new region.
+-- The longest due first, of these the oldest. Only of vehicles that this region serves: one that hands over is served by
+-- its new region. (statement_timestamp() and not clock_timestamp(): an index can be searched for it.)
 SELECT c.id, v.name AS vehicle, c.name, c.args, c.require, c.state, c.not_after, c.epoch, c.sent, c.pages,
     r.state AS vehicle_state, r.epoch AS vehicle_epoch, r.reason, r.lost, clock_timestamp() AS now
 FROM fleet.command AS c
 JOIN fleet.registration AS r ON r.vehicle_id = c.vehicle_id
 JOIN fleet.vehicle AS v ON v.id = c.vehicle_id
 WHERE c.state IN ('queued', 'paged', 'sent', 'delivered')
-    AND c.next_at <= clock_timestamp() AND c.not_after > clock_timestamp() AND r.region = $1
-ORDER BY c.created_at, c.id LIMIT $2 FOR UPDATE OF c SKIP LOCKED
+    AND c.next_at <= statement_timestamp() AND c.not_after > statement_timestamp() AND r.region = $1
+ORDER BY c.next_at, c.created_at, c.id LIMIT $2 FOR UPDATE OF c SKIP LOCKED

@@ -1,7 +1,7 @@
 -- Ends up to $1 commands whose time has passed, of whatever region: the time is the database's. Gives the states they had.
 WITH due AS (
     SELECT id, state, sent FROM fleet.command
-    WHERE state IN ('queued', 'paged', 'sent', 'delivered') AND give_up_at <= clock_timestamp()
+    WHERE state IN ('queued', 'paged', 'sent', 'delivered') AND give_up_at <= statement_timestamp()
     ORDER BY give_up_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), ended AS (
     UPDATE fleet.command AS c SET state = 'expired', next_at = NULL, updated_at = clock_timestamp(),
