@@ -13,6 +13,7 @@ from fleetcell.contract.messages import ClaimKind, PresenceState, Response, Resp
 from fleetcell.contract.topics import Channel
 from tests.ingest.commands import happens, queue, reaches, steps
 from tests.ingest.platform import Platform
+from tests.postgres_servers import PlainServer, connected, fresh_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -71,6 +72,7 @@ async def test_a_sleeping_vehicle_gets_it_when_it_wakes(either: Platform, connec
     await unit.disconnect()
     late = await queue(connection, "car", "locate", ttl_s=0.05)
     made = await queue(connection, "car", "unlock")
+    later = [await queue(connection, "car", name) for name in ("wake", "ping")]
     await reaches(connection, late, "expired")  # so the queue was looked at while the vehicle slept
     assert await steps(connection, made) == ["queued"]
     await unit.connect()
@@ -81,7 +83,9 @@ async def test_a_sleeping_vehicle_gets_it_when_it_wakes(either: Platform, connec
     await reaches(connection, made, "succeeded")
     row = await reaches(connection, late, "expired")
     assert row["error"] == "the vehicle could not be reached in time"
-    assert str(late) not in [command.id for command in unit.commands()]
+    await unit.command(lambda command: command.id == str(later[-1]))
+    came = dict.fromkeys(command.id for command in unit.commands())  # each once, though it may come again
+    assert list(came) == [str(number) for number in (made, *later)], "the oldest first, the late one never"
 
 
 async def test_a_lost_vehicle_is_paged_and_gets_it_in_its_next_session(
@@ -240,6 +244,31 @@ async def test_it_waits_while_the_broker_is_away(platform: Platform, connection:
     await asyncio.wait_for(_service(platform).registrar.wait_hearing(), 30)
     await unit.attach()
     assert (await unit.command()).id == str(made)
+
+
+async def test_a_response_is_kept_while_the_database_is_away(
+    plain_server: PlainServer, tmp_path: Path
+) -> None:
+    with fresh_database(plain_server) as database:
+        platform = Platform(database.owner, tmp_path, command_retry_s=3600)
+        await platform.start()
+        try:
+            unit = await platform.unit("car")
+            await unit.attach()
+            async with connected(database.owner) as connection:
+                made = await queue(connection, "car")
+            command = await unit.command()
+            await asyncio.to_thread(plain_server.stop)
+            try:
+                await unit.gateway(lambda status: not status.storing)
+                await unit.respond(command.id, SUCCEEDED)
+                await platform.until(lambda: bool(_service(platform).commands._responses), timeout_s=30)
+            finally:
+                plain_server.start()  # not in a thread: the server ends with the thread that started it
+            async with connected(database.owner) as connection:
+                await reaches(connection, made, "succeeded")
+        finally:
+            await platform.stop()
 
 
 async def test_of_another_region_it_is_none_of_ours_until_the_vehicle_comes(
