@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +29,8 @@ from fleetcell.contract.topics import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    Starter = Callable[[Path], contextlib.AbstractContextManager["Running"]]
 
 IDLE: Final = 5_000
 _START_S: Final = 60.0
@@ -47,9 +51,6 @@ class Running:
     def memory(self) -> int:
         """Resident bytes."""
         return int(psutil.Process(self.pid).memory_info().rss)
-
-
-Starter = "Callable[[Path], contextlib.AbstractContextManager[Running]]"
 
 
 @contextlib.contextmanager
@@ -96,6 +97,14 @@ def ours(folder: Path) -> contextlib.AbstractContextManager[Running]:
     )
 
 
+def versions() -> dict[str, str]:
+    """Of the brokers, and of what ours stands on."""
+    found = {name: metadata.version(name) for name in ("uvloop", "picows", "amqtt")}
+    said = subprocess.run([_mosquitto_program(), "-h"], capture_output=True, text=True, check=False).stdout
+    matched = re.search(r"version (\S+)", said)
+    return {**found, "Mosquitto": matched[1] if matched else "?", "aedes": _AEDES[0].rpartition("@")[2]}
+
+
 def stock(_folder: Path) -> contextlib.AbstractContextManager[Running]:
     """Amqtt as it comes, on uvloop."""
     ports = free_port(), free_port()
@@ -112,10 +121,14 @@ def mosquitto(folder: Path) -> contextlib.AbstractContextManager[Running]:
         f"listener {ports[1]} 127.0.0.1\nprotocol websockets\n"
     )
     folder.chmod(0o755)  # started as root, Mosquitto reads it as another user
+    return _started("mosquitto", [_mosquitto_program(), "-c", str(config)], ports)
+
+
+def _mosquitto_program() -> str:
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     if program is None:
         raise SystemExit("this benchmark needs Mosquitto: apt-get install mosquitto")
-    return _started("mosquitto", [program, "-c", str(config)], ports)
+    return program
 
 
 def aedes(_folder: Path) -> contextlib.AbstractContextManager[Running]:
@@ -134,7 +147,7 @@ def aedes(_folder: Path) -> contextlib.AbstractContextManager[Running]:
     return _started("aedes", [node, str(script), *map(str, ports)], ports)
 
 
-BROKERS: Final[dict[str, Callable[[Path], contextlib.AbstractContextManager[Running]]]] = {
+BROKERS: Final[dict[str, Starter]] = {
     "ours": ours,
     "mosquitto": mosquitto,
     "aedes": aedes,

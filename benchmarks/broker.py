@@ -14,21 +14,23 @@ publishes to 1,000 units. Payloads have 200 bytes. Idle clients subscribe to the
 from __future__ import annotations
 
 import contextlib
+import os
 import statistics
 import tempfile
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from benchmarks._brokers import BROKERS, IDLE, ours
+from benchmarks._brokers import BROKERS, IDLE, ours, versions
 from benchmarks._clients import LoadError
-from benchmarks._load import UNDER_WAY, Generator
+from benchmarks._load import MEMBERS, UNDER_WAY, Generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchmarks._brokers import Running
+    from benchmarks._brokers import Running, Starter
     from benchmarks._load import Rate
 
 ABOUT = "broker: messages/s, connects and memory against Mosquitto, aedes and stock amqtt on uvloop"
@@ -129,7 +131,12 @@ def generator(broker: Running) -> Iterator[Generator]:
 
 async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
     slice_s = max(LEAST_S, seconds / 20)
-    figures = connections(say)
+    figures: dict[str, object] = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
+        "load_average": round(os.getloadavg()[0], 2),
+        "versions": versions(),
+    }
+    figures |= connections(say)
     figures |= flat(slice_s, say)
     rates = measure(slice_s, say)
     for key, ws, peer in (
@@ -155,25 +162,12 @@ def connections(say: Callable[[str], None]) -> dict[str, object]:
     figures: dict[str, object] = {}
     times: dict[str, dict[str, object]] = {}
     for name, start in BROKERS.items():
-        count = min(IDLE, MOST_IDLE.get(name, IDLE))
-        row: dict[str, object] = {"clients": count}
-        for ws in (True, False):
-            kind = "ws" if ws else "tcp"
-            say(f"{name}: {count} connections, {kind}")
-            with _folder() as folder, start(folder) as broker, generator(broker) as load:
-                before = broker.memory()
-                took = [load.idle(count, ws=ws)]
-                time.sleep(REST_S)
-                row[f"bytes_{kind}"] = (broker.memory() - before) // count
-                while len(took) < (TURNS if name == "ours" else 1):
-                    load.leave()
-                    time.sleep(REST_S)
-                    took.append(load.idle(count, ws=ws))
-                row[f"connect_{kind}_s"] = round(statistics.median(took), 2)
-                load.leave()
-                time.sleep(REST_S)
-                row[f"storm_{kind}_s"] = round(load.storm(count, ws=ws), 2)
-        times[name] = row
+        try:
+            times[name] = _connections_of(name, start, say)
+        except LoadError as error:
+            say(f"{name} fails: {error}")
+            if name == "ours":
+                raise
     own = times["ours"]
     figures["connect_5000_s"] = own["connect_ws_s"]
     figures["bytes_per_connection_ws"] = own["bytes_ws"]
@@ -181,6 +175,28 @@ def connections(say: Callable[[str], None]) -> dict[str, object]:
     figures["reconnect_storm_5000_s"] = own["storm_ws_s"]
     figures["connections"] = times
     return figures
+
+
+def _connections_of(name: str, start: Starter, say: Callable[[str], None]) -> dict[str, object]:
+    count = min(IDLE, MOST_IDLE.get(name, IDLE))
+    row: dict[str, object] = {"clients": count}
+    for ws in (True, False):
+        kind = "ws" if ws else "tcp"
+        say(f"{name}: {count} connections, {kind}")
+        with _folder() as folder, start(folder) as broker, generator(broker) as load:
+            before = broker.memory()
+            took = [load.idle(count, ws=ws)]
+            time.sleep(REST_S)
+            row[f"bytes_{kind}"] = (broker.memory() - before) // count
+            while len(took) < (TURNS if name == "ours" else 1):
+                load.leave()
+                time.sleep(REST_S)
+                took.append(load.idle(count, ws=ws))
+            row[f"connect_{kind}_s"] = round(statistics.median(took), 2)
+            load.leave()
+            time.sleep(REST_S)
+            row[f"storm_{kind}_s"] = round(load.storm(count, ws=ws), 2)
+    return row
 
 
 def flat(slice_s: float, say: Callable[[str], None]) -> dict[str, object]:
@@ -211,18 +227,39 @@ def measure(slice_s: float, say: Callable[[str], None]) -> Rates:
             for name, start in BROKERS.items():
                 broker = stack.enter_context(start(stack.enter_context(_folder())))
                 loads[name] = stack.enter_context(generator(broker))
-                loads[name].join(ws=ws)
+            for name in list(loads):
+                try:
+                    loads[name].join(ws=ws)
+                except LoadError as error:
+                    _fails(loads, name, f"{MEMBERS} clients", error, say)
             before = 0
             for idle in IDLE_LEVELS:
                 loads = {name: load for name, load in loads.items() if idle <= MOST_IDLE.get(name, idle)}
                 say(f"{'WebSocket' if ws else 'TCP'}, {idle} idle clients: {', '.join(loads)}")
-                for load in loads.values():
-                    load.idle(idle - before, ws=ws)
+                _idle(loads, idle - before, ws, say)
                 before = idle
                 for _ in range(TURNS):
                     for shape in SHAPES:
                         _turn(loads, Cell(ws, idle, shape), slice_s, rates, say)
     return rates
+
+
+def _idle(loads: dict[str, Generator], count: int, ws: bool, say: Callable[[str], None]) -> None:
+    """More idle clients for each broker; one that does not take them is out of the rest."""
+    for name, load in list(loads.items()):
+        try:
+            load.idle(count, ws=ws)
+        except LoadError as error:
+            _fails(loads, name, f"{count} idle clients", error, say)
+
+
+def _fails(
+    loads: dict[str, Generator], name: str, what: str, error: LoadError, say: Callable[[str], None]
+) -> None:
+    say(f"{name} fails in {what}: {error}")
+    if name == "ours":
+        raise error
+    del loads[name]
 
 
 def _turn(
@@ -234,10 +271,7 @@ def _turn(
             time_s = 3 * slice_s if name in SLOW else slice_s
             rates.add(cell, name, _load(load, cell.shape, time_s))
         except LoadError as error:
-            say(f"{name} fails in {cell}: {error}")
-            if name == "ours":
-                raise
-            del loads[name]
+            _fails(loads, name, str(cell), error, say)
 
 
 def _load(load: Generator, shape: Shape, slice_s: float) -> Rate:
