@@ -93,7 +93,7 @@ async def test_a_will_that_comes_after_the_vehicle_is_back_changes_nothing(platf
     await platform.start_broker()
     service = platform.service
     assert service is not None
-    await asyncio.wait_for(service.registrar.wait_hearing(), 15)
+    await asyncio.wait_for(service.registrar.wait_hearing(), 30)
     await car.connect()
     await car.attach()
     late = Claim(ClaimKind.DETACH, car.epoch - 1, datetime.now(UTC), reason="lost")

@@ -84,7 +84,7 @@ async def test_a_dead_broker_makes_nobody_offline(platform: Platform, connection
         connection, "SELECT (state, reason) = ('unknown', 'gateway') FROM fleet.registration"
     )
     await platform.start_broker()
-    await asyncio.wait_for(_service(platform).registrar.wait_hearing(), 15)
+    await asyncio.wait_for(_service(platform).registrar.wait_hearing(), 30)
     assert await connection.fetchval("SELECT deadline > now() + interval '70 s' FROM fleet.registration")
     unit.forget()
     await unit.connect()
@@ -177,7 +177,7 @@ async def test_of_two_registrars_one_works_and_the_other_takes_over(
     end_the_holder = """
         SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()
     """
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await holder.fetchval(lock, REGION):
             await connection.execute(end_the_holder)
     await platform.until(lambda: not service.registrar.leading)
@@ -228,7 +228,7 @@ async def test_the_process_stops_cleanly_on_sigterm(platform: Platform) -> None:
     unit.forget()
     await unit.gateway(lambda status: status.storing)
     process.send_signal(signal.SIGTERM)
-    _, errors = await asyncio.wait_for(process.communicate(), 15)
+    _, errors = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 0, errors.decode()
     assert b"ingest stopped" in errors
     await unit.gateway(lambda status: not status.storing)
