@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 import signal
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 KEY = bytes(range(32))
 PATIENCE_S = 30.0
+START_S = 90.0  # four processes, on a busy machine
+
+_listeners = itertools.count(1)
 
 
 def secret(name: str) -> str:
@@ -144,7 +148,7 @@ class Region:
         user = f"ingest-{self.name}"
         bridge = MqttBridge(
             self.url,
-            client_id=f"listener-{self.name}",
+            client_id=f"listener-{next(_listeners)}",
             username=user,
             password=secret(user),
             subscriptions=[(topic, 1)],
@@ -153,7 +157,7 @@ class Region:
         )
         running = asyncio.create_task(bridge.run())
         try:
-            await asyncio.wait_for(bridge.wait_connected(), PATIENCE_S)
+            await asyncio.wait_for(bridge.wait_connected(), START_S)
             yield
         finally:
             await bridge.disconnect()
@@ -177,8 +181,7 @@ async def two_regions(
     try:
         for region in (first, second):
             await region.start(directory, free_port())
-        async with asyncio.timeout(PATIENCE_S):
-            await asyncio.gather(first.stores(), second.stores())
+        await asyncio.wait_for(asyncio.gather(first.stores(), second.stores()), START_S)
         yield first, second
     except BaseException:
         for region in (first, second):
