@@ -26,7 +26,7 @@ from fleetcell.contract.topics import Channel, VehicleTopic, parse, vehicle_topi
 from fleetcell.mqtt import Backoff
 from ingest.database import statement
 from ingest.dispatch import OUTCOME_WAIT_S, Due, Plan, answered, is_attached, not_taken, plan
-from ingest.failures import FAILURES, reason
+from ingest.failures import FAILURES, reason, refuses_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -243,14 +243,24 @@ class Commands:
 
     # -- from the units -------------------------------------------------------------------------------
 
-    async def _take_responses(self) -> None:
-        batch = [self._responses.popleft() for _ in range(min(PART, len(self._responses)))]
+    async def _take_responses(self, limit: int = PART) -> None:
+        """Store what came; what the database refuses costs only itself."""
+        batch = [self._responses.popleft() for _ in range(min(limit, len(self._responses)))]
         try:
-            async with self._database.connection() as connection:
-                heard = await self._store(connection, batch)
-        except BaseException:
+            await self._take(batch)
+        except BaseException as error:
+            if refuses_data(error) and len(batch) == 1:
+                self._refuse(batch[0][0], "malformed", reason(error))
+                return
             self._responses.extendleft(reversed(batch))
-            raise
+            if not refuses_data(error):
+                raise
+            for _ in batch:
+                await self._take_responses(1)
+
+    async def _take(self, batch: list[tuple[str, Response]]) -> None:
+        async with self._database.connection() as connection:
+            heard = await self._store(connection, batch)
         for vehicle, epoch in heard:
             self._heard(vehicle, epoch)
 

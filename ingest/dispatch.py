@@ -88,11 +88,11 @@ def not_taken(response: Response, sent_to: int | None) -> bool:
 
     Args:
         response: the unit's.
-        sent_to: the session that the command was last sent to. A refusal by that very session is of an
-            attempt before.
+        sent_to: the session that the command was last sent to; None: none since the last such refusal, so
+            this one is no news. A refusal by that very session is of an attempt before.
     """
     refused = response.state is ResponseState.FAILED and response.code == Refusal.EPOCH
-    return refused and (response.epoch is None or response.epoch != sent_to)
+    return refused and sent_to is not None and response.epoch != sent_to
 
 
 def answered(held: Progress, response: Response) -> Progress | None:

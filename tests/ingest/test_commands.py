@@ -218,6 +218,25 @@ async def test_bad_responses_are_counted_and_change_nothing(
     await reaches(connection, made, "succeeded")
 
 
+async def test_what_the_database_refuses_costs_only_itself(
+    platform: Platform, connection: Connection
+) -> None:
+    await connection.execute("ALTER TABLE fleet.command ADD CONSTRAINT lucky CHECK (error <> 'thirteen')")
+    unit = await platform.unit("car")
+    await unit.attach()
+    made = [await queue(connection, "car") for _ in range(3)]
+    await unit.command(lambda command: command.id == str(made[2]))
+    commands = _service(platform).commands  # all three in one batch, which the broker cannot promise
+    for number, error in zip(made, ("one", "thirteen", "two"), strict=True):
+        commands._responses.append((unit.name, Response(str(number), FAILED, error=error)))
+    commands.wake()
+    await reaches(connection, made[0], "failed")
+    await reaches(connection, made[2], "failed")
+    await reaches(connection, made[1], "sent")
+    refused = _service(platform).metrics.responses_refused
+    await platform.until(lambda: refused.labels("malformed")._value.get() == 1, timeout_s=30)
+
+
 async def test_a_response_is_a_sign_of_life(platform: Platform, connection: Connection) -> None:
     unit = await platform.unit("car")
     await unit.attach()

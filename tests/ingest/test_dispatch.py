@@ -92,6 +92,7 @@ def test_a_refusal_of_another_session_is_no_outcome() -> None:
     assert not_taken(refused, 7)
     assert not not_taken(refused, 8), "it is of an attempt before: this session has been sent it since"
     assert not_taken(Response("a", ResponseState.FAILED, code="epoch"), 7)
+    assert not not_taken(refused, None), "that was said already"
     assert not not_taken(Response("a", ResponseState.FAILED, code="require"), 7)
     assert answered(Progress(CommandState.SENT), refused) is None
 
