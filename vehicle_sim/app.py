@@ -12,7 +12,7 @@ from fleetcell.service import stop_event
 from vehicle_sim.delivery import DeliveryPolicy
 from vehicle_sim.fleet import Fleet
 from vehicle_sim.gateway_link import LinkOptions
-from vehicle_sim.links import check_profile
+from vehicle_sim.links import PERFECT, check_profile, load
 from vehicle_sim.provisioning import Accounts, Platform, find_platform
 from vehicle_sim.replay import ReplayOptions, replay
 from vehicle_sim.run import RunOptions, run, sleepers, vehicle_names
@@ -20,6 +20,10 @@ from vehicle_sim.tasks import unless
 from vehicle_sim.unit import PresencePolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vehicle_sim.links import Links
+    from vehicle_sim.roads import Road
     from vehicle_sim.tally import Score
 
 __all__ = ["ReplayOptions", "RunOptions", "run_replay", "run_simulation"]
@@ -43,7 +47,10 @@ async def run_simulation(options: RunOptions) -> Score:
     stopped = stop_event()
     seed = options.seed if options.seed is not None else secrets.randbits(_SEED_BITS)
     network = await asyncio.to_thread(roads.load, options.roads)
-    fleet = _fleet(options, platform, PresencePolicy(), DeliveryPolicy(), seed, options.rate_hz)
+    cellular = await _cellular(options.link, seed, network.roads)
+    fleet = _fleet(
+        options, platform, PresencePolicy(), DeliveryPolicy(), seed, options.rate_hz, cellular=cellular
+    )
     try:
         fleet.claim_free(vehicle_names(), options.vehicles)
         await unless(stopped, fleet.provision())
@@ -72,7 +79,8 @@ async def run_replay(options: ReplayOptions) -> Score:
     traces = await unless(stopped, asyncio.to_thread(open_traces, options.files))
     platform = _platform(options)
     seed = options.seed if options.seed is not None else secrets.randbits(_SEED_BITS)
-    fleet = _fleet(options, platform, _REPLAY_PRESENCE, _REPLAY_DELIVERY, seed)
+    cellular = await _cellular(options.link, seed)
+    fleet = _fleet(options, platform, _REPLAY_PRESENCE, _REPLAY_DELIVERY, seed, cellular=cellular)
     try:
         fleet.claim_all([trace.vehicle for trace in traces])
         await unless(stopped, fleet.provision())
@@ -101,6 +109,8 @@ def _fleet(
     delivery: DeliveryPolicy,
     seed: int,
     rate_hz: float | None = None,
+    *,
+    cellular: Links | None = None,
 ) -> Fleet:
     directory = options.data_dir.expanduser().absolute() / "sim"
     link = LinkOptions(
@@ -112,4 +122,10 @@ def _fleet(
         presence=presence,
         delivery=delivery,
     )
-    return Fleet(directory / "units", Accounts(directory / "units.json", platform), link, seed, rate_hz)
+    accounts = Accounts(directory / "units.json", platform)
+    return Fleet(directory / "units", accounts, link, seed, rate_hz, cellular)
+
+
+async def _cellular(profile: str, seed: int, roads: Iterable[Road] = ()) -> Links | None:
+    """The links of a profile; none for the perfect one, whose units need nothing between."""
+    return None if profile == PERFECT else await asyncio.to_thread(load, profile, seed, roads)

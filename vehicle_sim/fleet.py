@@ -6,12 +6,14 @@ import asyncio
 import random
 import resource
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from fleetcell.contract.errors import FleetcellError
 from vehicle_sim.epoch import UnitInUseError
+from vehicle_sim.links.transport import Modem
 from vehicle_sim.provisioning import ProvisioningError
 from vehicle_sim.session import VehicleUnit
 from vehicle_sim.spool import Spool, SpoolError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vehicle_sim.gateway_link import LinkOptions
+    from vehicle_sim.links import Links
     from vehicle_sim.provisioning import Accounts
 
 log = structlog.get_logger()
@@ -42,6 +45,7 @@ class Fleet:
         link: how they reach the platform.
         seed: of everything random but boots.
         rate_hz: how often the units make readings, until commands change it; None: they are recordings.
+        cellular: the links that the units are on; None: the network of this machine.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Fleet:
         link: LinkOptions,
         seed: int,
         rate_hz: float | None = None,
+        cellular: Links | None = None,
     ) -> None:
         self.tally = Tally()
         self.units: dict[str, VehicleUnit] = {}
@@ -59,6 +64,7 @@ class Fleet:
         self._link = link
         self._seed = seed
         self._rate_hz = rate_hz
+        self._cellular = cellular
         self._spools: dict[str, Spool] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -114,8 +120,11 @@ class Fleet:
             raise ProvisioningError("every one of the vehicles was revoked on the platform")
         for vehicle, spool in self._spools.items():
             rng = random.Random(f"{self._seed}:{vehicle}:link")  # noqa: S311 - jitter, not a secret
+            link = self._link
+            if self._cellular is not None:
+                link = replace(link, modem=Modem(self._cellular.make(vehicle)))
             self.units[vehicle] = VehicleUnit(
-                vehicle, secrets[vehicle], spool, self._link, self.tally, rng, self._rate_hz
+                vehicle, secrets[vehicle], spool, link, self.tally, rng, self._rate_hz
             )
             self.tally.backlog += spool.pending_count
 
@@ -193,11 +202,14 @@ class Fleet:
         return dict(found.most_common())
 
     def link_note(self) -> str:
-        """How many units have no connection, and the most common reason; empty when all have."""
+        """How many units hear no cell, how many have no connection and why most; empty when all is well."""
+        modems = (self.units[vehicle].modem for vehicle in self._tasks)
+        uncovered = sum(modem is not None and not modem.link.covered for modem in modems)
+        note = f"  {uncovered} without coverage" if uncovered else ""
         found = Counter(why for vehicle in self._tasks if (why := self.units[vehicle].connection_problem))
         if not found:
-            return ""
-        return f"  {found.total()} without a connection: {found.most_common(1)[0][0]}"
+            return note
+        return f"{note}  {found.total()} without a connection: {found.most_common(1)[0][0]}"
 
     async def drain(self, within_s: float) -> bool:
         """Wait until every reading of the started units is acknowledged; False when it took too long.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import random
 
     from fleetcell.contract.messages import RegionEntry
+    from vehicle_sim.links.transport import Modem
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class LinkOptions:
     broker_url, region: the gateway where a unit begins, unless the directory knows a better one.
     directory: the regions, as far as they are known before a gateway tells.
     roams: whether units go by the directory; otherwise they stay where they began.
+    modem: of one unit, when it is on a simulated cellular link.
     """
 
     broker_url: str
@@ -37,6 +39,7 @@ class LinkOptions:
     delivery: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     roaming: RoamingPolicy = field(default_factory=RoamingPolicy)
     backoff: Backoff = field(default_factory=Backoff)
+    modem: Modem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class Link:
             tls=options.tls,
             rng=rng,
             source=gateway.address,
+            connect=None if options.modem is None else options.modem.connect,
         )
 
     def topic(self, channel: Channel) -> str:

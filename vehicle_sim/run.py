@@ -107,6 +107,8 @@ class Simulation:
                     unit.wake()
                 case None:
                     pass
+            if unit.modem is not None:
+                signals |= unit.modem.signals()
             if not unit.asleep or due - read_at >= self._power.reading_s:
                 read_at = due
                 self._fleet.record(unit, int(time.time() * 1000), signals)

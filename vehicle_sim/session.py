@@ -52,12 +52,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vehicle_sim.gateway_link import LinkOptions
+    from vehicle_sim.links.transport import Modem
     from vehicle_sim.spool import Spool
     from vehicle_sim.tally import Tally
 
 log = structlog.get_logger()
 
 _RENEW_CAP_S: Final = 30.0
+_LAST_WORDS_S: Final = 2.0  # for DISCONNECT to cross a cellular link
 _ROOM: Final = 10_000  # readings; far from filling a spool
 
 
@@ -128,8 +130,12 @@ class VehicleUnit:
                 elif not self.asleep:  # it left to take a newer epoch, or another secret
                     attempt = attempt + 1 if self._now() - connected_at < _RENEW_CAP_S else 0
                     await asyncio.sleep(Backoff(0.2, _RENEW_CAP_S).delay(attempt, self._rng))
+            if self._link.modem is not None:
+                await self._link.modem.finish(_LAST_WORDS_S)
         finally:
             await self._roamer.end()
+            if self._link.modem is not None:
+                self._link.modem.drop()
             self._alarm.cancel()
             self._book.close()
             self.spool.close()
@@ -211,6 +217,11 @@ class VehicleUnit:
     def resent(self) -> int:
         """Readings that were sent more than once, each time counted."""
         return self._unit.delivery.resent
+
+    @property
+    def modem(self) -> Modem | None:
+        """Where it is on a simulated cellular link."""
+        return self._link.modem
 
     @property
     def registered(self) -> bool:
@@ -351,6 +362,8 @@ class VehicleUnit:
         if isinstance(lat, int | float) and isinstance(lon, int | float):
             self._claims.cell = cell_of(lat, lon)
             self._roamer.moved(lat, lon)
+            if self._link.modem is not None:
+                self._link.modem.move(lon, lat)
 
     # -- what arrives -------------------------------------------------------------------------------
 

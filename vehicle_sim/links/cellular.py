@@ -25,18 +25,18 @@ class CellularAir:
     Args:
         cells: shared by all vehicles of a run.
         zones: tunnels; no cell is heard in them.
-        track: where the vehicle is when nobody will `move` it; None: nowhere until the first `move`.
+        track: where the vehicle is while nobody has told by `move`.
     """
 
-    def __init__(self, cells: Cells, zones: Sequence[Zone], track: Track | None) -> None:
+    def __init__(self, cells: Cells, zones: Sequence[Zone], track: Track) -> None:
         self._cells = cells
         self._zones = zones
-        self._track = track
+        self._track: Track | None = track
         self._plane: Plane | None = None
         self._heard: Sequence[Heard] = ()
         self._serving: Heard | None = None
         self._now = 0.0
-        self._step_at = _NEVER if track is None else 0.0
+        self._step_at = 0.0
         self._gap_until = 0.0  # no data before: handover, or the way back into the network
         self._target: str | None = None  # of a handover to come
         self._handover_at = _NEVER
@@ -76,6 +76,10 @@ class CellularAir:
 
     def move(self, lon: float, lat: float, now: float) -> list[Event]:
         events = self.advance(now)
+        if self._track is not None:  # what it met on the track is forgotten
+            self._track, self._step_at = None, _NEVER
+            self._serving = self._lost_at = self._target = None
+            self._handover_at = _NEVER
         if self._plane is None:
             self._plane = Plane.at(lat)
         covered = not any(zone.covers(lon, lat) for zone in self._zones)

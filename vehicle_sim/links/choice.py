@@ -71,23 +71,17 @@ class Links:
         self._cells = None if profile.cells is None else Cells(profile.cells, seed_of(seed, "cells"))
         self._zones = (*road_tunnels(roads), *BUILT_IN) if profile.zones else ()
 
-    def make(self, name: str, *, moved: bool) -> Link:
-        """The link of one vehicle.
-
-        Args:
-            name: of the vehicle, or of a connection; another name, other decisions.
-            moved: whether its position will be told by `Link.move`. Else it drives along a track.
-        """
+    def make(self, name: str) -> Link:
+        """The link of one vehicle or other client; another name, other decisions."""
         seed = seed_of(self._seed, name, "link")
-        return Link(self.profile, self._air(seed, moved=moved), seed)
+        return Link(self.profile, self._air(seed), seed)
 
-    def _air(self, seed: int, *, moved: bool) -> Air:
+    def _air(self, seed: int) -> Air:
         if self._recording is not None:
             return self._recording.air()
         if self._cells is None:
             return FreeAir()
-        track = None if moved else Track.random(seed, self.profile.track_tunnels)
-        return CellularAir(self._cells, self._zones, track)
+        return CellularAir(self._cells, self._zones, Track.random(seed, self.profile.track_tunnels))
 
 
 def check_profile(name: str) -> str:

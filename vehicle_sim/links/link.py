@@ -174,6 +174,11 @@ class Link:
         """What the modem shows."""
         return self._air.reception
 
+    @property
+    def covered(self) -> bool:
+        """Whether the modem hears a cell, where cells are modelled at all."""
+        return self.profile.cells is None or self._air.reception.cell is not None
+
     def rrc(self, now: float) -> Rrc:
         """The radio's state."""
         return Rrc.CONNECTED if now <= self._active_at + self.profile.inactivity_s else Rrc.IDLE

@@ -133,7 +133,7 @@ class Relay:
 
     def _switch_on(self) -> int:
         number = len(self._modems)
-        link = self._links.make(f"client-{number + 1}", moved=False)
+        link = self._links.make(f"client-{number + 1}")
         modem = _Modem(link, Pump(link, self._began))
         self._modems.append(modem)
         now = self.seconds

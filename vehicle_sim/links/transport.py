@@ -62,6 +62,12 @@ class Modem:
         self.link.move(lon, lat, self._pump.now if at is None else min(at, self._pump.now))
         self._pump.changed()
 
+    def signals(self) -> dict[str, float | str]:
+        """What the modem shows, by the catalogue's wire keys: rsrp, rat and cell, as far as there are."""
+        found = self.link.reception
+        shown = {"rsrp": found.rsrp_dbm, "rat": found.rat, "cell": found.cell}
+        return {key: value for key, value in shown.items() if value is not None}
+
     async def finish(self, within_s: float) -> None:
         """Let what was sent arrive, at most so long; then drop what is left."""
         await self._pump.finish(within_s)

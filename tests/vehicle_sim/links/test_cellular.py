@@ -27,7 +27,7 @@ class Drive:
     """A vehicle that goes north from a place."""
 
     def __init__(self, layer: CellLayer = LTE, zones: tuple[Zone, ...] = ()) -> None:
-        self.air = CellularAir(Cells(layer, 4), zones, None)
+        self.air = CellularAir(Cells(layer, 4), zones, Track.random(1, None))
         self.now = 0.0
 
     def to(self, metres: float, seconds: float = 1.0) -> list[Event]:
@@ -47,14 +47,25 @@ def north(metres: float, to_metres: float) -> Zone:
     return zone("tunnel", [(LON - 0.001, a), (LON + 0.001, a), (LON + 0.001, b), (LON - 0.001, b)])
 
 
-def test_before_the_first_position_there_is_no_service() -> None:
+def test_the_first_position_ends_the_track_without_a_trace() -> None:
     drive = Drive()
+    drive.air.advance(0.0)
+    on_track = drive.air.reception
+    assert on_track.rat == "LTE"
+    assert drive.to(0.0) == []  # it was in the network before, and here
+    assert min(drive.rates) > 0
+    assert drive.air.reception.cell not in {None, on_track.cell}
+    assert drive.air.next_change == 10.0  # no more steps on a track
+
+
+def test_a_vehicle_that_begins_in_a_tunnel_has_no_service() -> None:
+    drive = Drive(zones=(north(-50.0, 50.0),))
+    drive.air.advance(0.0)
+    assert drive.to(0.0) == []
     assert drive.rates == (0, 0)
     assert drive.air.reception == Reception(None, None, None)
-    assert drive.air.next_change == math.inf
-    assert drive.to(0.0) == []  # it was in the network before
+    assert drive.to(60.0) == []
     assert min(drive.rates) > 0
-    assert drive.air.reception.rat == "LTE"
 
 
 def test_a_handover_comes_after_the_time_to_trigger_and_interrupts() -> None:

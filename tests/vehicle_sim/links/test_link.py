@@ -123,14 +123,14 @@ def test_the_radio_shows_its_state() -> None:
 
 
 def test_with_nothing_to_do_a_link_asks_for_nothing() -> None:
-    link = Links(PROFILES["storm"], 5).make("car", moved=False)
+    link = Links(PROFILES["storm"], 5).make("car")
     link.advance(100.0)
     assert link.due == math.inf
 
 
 def test_a_lost_coverage_may_mean_a_new_address() -> None:
     storm = replace(PROFILES["tunnel"], new_address=1.0)
-    link = Links(storm, 5).make("car", moved=False)
+    link = Links(storm, 5).make("car")
     flow = link.open(0.0)
     assert sends(link, flow, UP, 0.0)
     now = 0.0
@@ -190,8 +190,8 @@ def test_how_often_one_looks_changes_nothing(
     name: str, seed: int, acts: list[tuple[float, str, int]], looks: list[float]
 ) -> None:
     links = Links(PROFILES[name], seed)
-    once, events = play(links.make("car", moved=False), acts, [])
-    often, same_events = play(links.make("car", moved=False), acts, looks)
+    once, events = play(links.make("car"), acts, [])
+    often, same_events = play(links.make("car"), acts, looks)
     assert [(d.direction, d.flow, d.data) for d in once] == [(d.direction, d.flow, d.data) for d in often]
     assert [d.at for d in once] == pytest.approx([d.at for d in often], abs=1e-6)
     assert [event.change for event in events] == [event.change for event in same_events]
@@ -202,8 +202,8 @@ def test_how_often_one_looks_changes_nothing(
 def test_the_same_seed_decides_the_same_and_nothing_arrives_early_or_out_of_order(
     name: str, seed: int, acts: list[tuple[float, str, int]]
 ) -> None:
-    arrived, events = play(Links(PROFILES[name], seed).make("car", moved=False), acts, [])
-    again, same_events = play(Links(PROFILES[name], seed).make("car", moved=False), acts, [])
+    arrived, events = play(Links(PROFILES[name], seed).make("car"), acts, [])
+    again, same_events = play(Links(PROFILES[name], seed).make("car"), acts, [])
     assert (arrived, events) == (again, same_events)
     for direction in Direction:
         packets = [d for d in arrived if d.direction is direction and isinstance(d.data, bytes)]
@@ -217,7 +217,7 @@ def test_other_vehicles_and_other_seeds_have_other_links() -> None:
     acts = [(1.0, "up", 500) for _ in range(200)]
 
     def times(seed: int, name: str) -> list[float]:
-        return [d.at for d in play(Links(PROFILES["lte"], seed).make(name, moved=False), acts, [])[0]]
+        return [d.at for d in play(Links(PROFILES["lte"], seed).make(name), acts, [])[0]]
 
     assert times(1, "a") == times(1, "a")
     assert times(1, "a") != times(1, "b")

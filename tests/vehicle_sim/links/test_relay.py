@@ -86,7 +86,7 @@ async def test_any_mqtt_client_works_through_it(
 
     async with relaying(port, "lte") as relay:
         found = paho.Client(CallbackAPIVersion.VERSION2, "thing", transport=transport)
-        found.on_connect, found.on_subscribe, found.on_message = subscribe, publish, receive  # type: ignore[assignment]  # paho names more arguments
+        found.on_connect, found.on_subscribe, found.on_message = subscribe, publish, receive
         found.connect_async("127.0.0.1", relay.port)
         found.loop_start()
         try:
