@@ -210,7 +210,7 @@ class Roamer:
         self._keep(old_running)
         self.link, self._running = link, running
         link.owner = self._owner
-        self._roaming.arrived(region)
+        self._roaming.arrived(region, time.monotonic())
         self._owner.taken_over(attempt.epoch, attempt.heard)
 
     def _leave(self, link: Link, epoch: int, n: int, claim: bytes) -> None:

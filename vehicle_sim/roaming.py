@@ -30,7 +30,7 @@ _NEVER: Final = float("inf")
 class RoamingPolicy:
     """When a unit gives a gateway up; seconds.
 
-    silent_s: without a session at the own gateway for so long, the neighbours are tried.
+    silent_s: without a session at the own gateway for so long to twice as long, the neighbours are tried.
     try_s: how long another gateway may take to register the unit.
     retry_first_s, retry_cap_s: until a gateway that did not is tried again, doubled with each failure.
     """
@@ -81,8 +81,9 @@ class Roaming:
         self._regions = _regions(())
         self._place: tuple[float, float] | None = None
         self._wanted: str | None = None  # by the position
-        self._lost_at: float | None = now  # None: there is a session
+        self._given_up_at = _NEVER  # never while there is a session
         self._avoided: dict[str, _Avoided] = {}
+        self.lost(now)
         self.directory(entries)
 
     # -- what happened --------------------------------------------------------------------------
@@ -105,17 +106,19 @@ class Roaming:
 
     def connected(self) -> None:
         """There is a session at the serving gateway."""
-        self._lost_at = None
+        self._given_up_at = _NEVER
 
     def lost(self, now: float) -> None:
-        """There is none."""
-        if self._lost_at is None:
-            self._lost_at = now
+        """There is none. Not all units of a gateway that died turn to its neighbour in the same second."""
+        if self._given_up_at == _NEVER:
+            self._given_up_at = now + self._policy.silent_s * self._rng.uniform(1.0, 2.0)
 
-    def arrived(self, region: str) -> None:
+    def arrived(self, region: str, now: float) -> None:
         """Another gateway has registered the unit, and serves it from now on."""
+        if now >= self._given_up_at:
+            self.failed(self.served, now)  # not to be tried again at once
         self.served = region
-        self._lost_at = None
+        self.connected()
         self._avoided.pop(region, None)
         self._choose()
 
@@ -137,7 +140,7 @@ class Roaming:
 
     def target(self, now: float) -> str | None:
         """The gateway to try now; None: stay."""
-        if self._lost_at is None:
+        if self._given_up_at == _NEVER:
             wanted = self._wanted
             good = wanted is not None and self.entries[wanted].storing is not False
             return wanted if good and self._may_try(wanted, now) else None
@@ -154,11 +157,6 @@ class Roaming:
         return min((time for time in times if time > now), default=_NEVER)
 
     # -- inside ---------------------------------------------------------------------------------
-
-    @property
-    def _given_up_at(self) -> float:
-        """When the serving gateway is given up; never while there is a session."""
-        return _NEVER if self._lost_at is None else self._lost_at + self._policy.silent_s
 
     def _may_try(self, region: str | None, now: float) -> bool:
         if region is None or region == self.served or self._shares_a_broker(region):

@@ -47,7 +47,7 @@ def test_a_unit_that_crosses_a_border_is_handed_over_and_stays() -> None:
     assert unit.target(1) is None
     unit.moved(*MIDDLE)
     assert unit.target(2) == "middle"
-    unit.arrived("middle")
+    unit.arrived("middle", 3)
     assert unit.target(3) is None
     assert unit.due(3) == float("inf")
 
@@ -65,7 +65,7 @@ def test_a_gateway_that_does_not_take_it_in_is_tried_again_later_and_later() -> 
     assert 15 * 0.75 <= pauses[0] <= 15 * 1.25
     assert pauses[2] > pauses[0]
     assert max(pauses) <= 300 * 1.25
-    unit.arrived("middle")
+    unit.arrived("middle", now)
     assert unit.due(now) == float("inf")
 
 
@@ -74,19 +74,21 @@ def test_without_the_own_gateway_the_neighbours_are_tried_the_nearest_first_and_
     unit.moved(*WEST)
     unit.lost(100)
     assert unit.target(107) is None, "a short break is no reason to leave"
-    assert unit.due(107) == 108
-    assert unit.target(108) == "middle"
-    unit.failed("middle", 118)
-    assert unit.target(118) == "east"
-    unit.failed("east", 128)
-    assert unit.target(128) is None
-    now = unit.due(128)
+    now = unit.due(107)
+    assert 108 <= now <= 116
     assert unit.target(now) == "middle"
-    unit.arrived("middle")
-    assert unit.target(now) == "west", "the position still says so: it goes back as soon as that answers"
-    unit.failed("west", now)
-    assert unit.target(now) is None
-    assert unit.target(now + 20) == "west"
+    unit.failed("middle", now)
+    assert unit.target(now) == "east"
+    unit.failed("east", now + 20)
+    assert unit.target(now + 1) is None
+    now = unit.due(now + 1)
+    assert unit.target(now) == "middle"
+    unit.arrived("middle", now)
+    assert unit.target(now) is None, "it has just given the other up"
+    assert unit.target(now + 19) == "west", "the position still says so: it goes back when that answers"
+    unit.arrived("west", now + 19)
+    assert unit.due(now + 19) > now + 20
+    assert unit.target(now + 400) is None
 
 
 def test_a_gateway_that_does_not_store_is_no_place_to_go_but_none_to_leave_either() -> None:
@@ -99,9 +101,9 @@ def test_a_gateway_that_does_not_store_is_no_place_to_go_but_none_to_leave_eithe
     assert unit.target(2) is None, "its session is alive"
     unit.directory(ENTRIES | {"middle": entry(MIDDLE, storing=False)})
     unit.lost(2)
-    assert unit.target(10) == "east", "farther, but it can register"
-    unit.failed("east", 11)
-    assert unit.target(12) == "middle"
+    assert unit.target(20) == "east", "farther, but it can register"
+    unit.failed("east", 20)
+    assert unit.target(21) == "middle"
 
 
 def test_without_a_position_or_a_directory_it_stays_as_long_as_it_is_served() -> None:
@@ -164,7 +166,7 @@ def test_it_never_goes_where_it_is_nor_where_it_just_failed_and_settles_at_home(
             unit.failed(target, now)
         else:
             failed_at.pop(target, None)
-            unit.arrived(target)
+            unit.arrived(target, now)
 
     for what, value in steps:
         match what, value:
