@@ -83,12 +83,12 @@ class Rates:
     def ratio(self, cell: Cell, peer: str) -> float | None:
         """Our rate over a peer's, the median of the turns."""
         pairs = self._pairs(cell, peer)
-        return _median([per_s(mine) / max(per_s(its), 1) for mine, its in pairs])
+        return _median([_rate_ratio(mine, its) for mine, its in pairs])
 
     def cpu_ratio(self, cell: Cell, peer: str) -> float | None:
         """A peer's CPU time of a message over ours, likewise."""
         pairs = self._pairs(cell, peer)
-        return _median([cpu_us(its) / max(cpu_us(mine), 0.01) for mine, its in pairs])
+        return _median([_cpu_ratio(mine, its) for mine, its in pairs])
 
     def _pairs(self, cell: Cell, peer: str) -> list[tuple[Rate, Rate]]:
         rates = self.found.get(cell, {})
@@ -116,6 +116,14 @@ def per_s(rate: Rate) -> float:
 
 def cpu_us(rate: Rate) -> float:
     return 1e6 * rate.broker_cpu_s / max(rate.messages, 1)
+
+
+def _rate_ratio(mine: Rate, its: Rate) -> float:
+    return per_s(mine) / max(per_s(its), 1)  # a load generator that got no processor measures nothing
+
+
+def _cpu_ratio(mine: Rate, its: Rate) -> float:
+    return cpu_us(its) / max(cpu_us(mine), 0.01)
 
 
 def _median(values: list[float]) -> float | None:
@@ -213,8 +221,8 @@ def flat(slice_s: float, say: Callable[[str], None]) -> dict[str, object]:
             pair.append(load)
         turns = [[load.fan_in(1, QOS1.burst, slice_s) for load in pair] for _ in range(3 * TURNS)]
     return {
-        "flat_5000": _median([per_s(many) / per_s(none) for many, none in turns]),
-        "flat_5000_by_cpu": _median([cpu_us(none) / cpu_us(many) for many, none in turns]),
+        "flat_5000": _median([_rate_ratio(many, none) for many, none in turns]),
+        "flat_5000_by_cpu": _median([_cpu_ratio(many, none) for many, none in turns]),
     }
 
 
