@@ -2,7 +2,8 @@
 
 All three put the same readings into the same table of the same server, with fsync, and without MQTT.
 
-- ours: the writer of the service, from undecoded messages to acknowledgements, with ledger and latest values.
+- ours: the writer of the service, from undecoded messages to acknowledgements, with ledger, latest values and
+  dirty marks.
 - floor: the same rows, already encoded, by COPY, one transaction a batch: one connection cannot do more.
 - by hand: json.loads, then executemany of INSERT ... ON CONFLICT DO NOTHING, a message at a time.
 """
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from ingest.store import Stored
 
 ABOUT = (
-    "ingest: rows/s from JSON to COMMIT with ledger and latest, against COPY alone and against INSERT by hand"
+    "ingest: rows/s from JSON to COMMIT with ledger, latest and dirty marks, against COPY and INSERT by hand"
 )
 
 VEHICLES = 500
@@ -253,4 +254,6 @@ async def by_hand_rate(connection: Connection, ids: dict[str, int], seconds: flo
 
 
 async def empty(connection: Connection) -> None:
-    await connection.execute("TRUNCATE fleet.telemetry, fleet.ledger, fleet.vehicle_latest")
+    await connection.execute(
+        "TRUNCATE fleet.telemetry, fleet.ledger, fleet.vehicle_latest, fleet.dirty_bucket"
+    )

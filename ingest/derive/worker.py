@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 LIMIT: Final = 128  # buckets in a transaction: their readings are in memory
 LEAST_PAUSE_S: Final = 0.1  # when all that was due is derived
+FAULT_S: Final = 30.0  # after a fault of our own
 RETRY_S: Final = 2.0  # until the lock is asked for again, and after a failure
 
 
@@ -54,6 +55,9 @@ class Deriver:
             except FAILURES as error:
                 log.warning("rollups, trips and stops wait for the database", reason=reason(error))
                 await asyncio.sleep(RETRY_S)
+            except Exception:  # what is derived can wait; storing, in the same process, must go on
+                log.exception("rollups, trips and stops are not derived")
+                await asyncio.sleep(FAULT_S)
 
     async def _serve(self, connection: Connection) -> None:
         while not await connection.fetchval(statement("try_lock_derive")):  # noqa: ASYNC110 - of the database

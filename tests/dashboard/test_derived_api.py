@@ -6,15 +6,15 @@ import asyncio
 import base64
 import hashlib
 import json
-import os
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from typer.testing import CliRunner
 
 from dashboard.auth import key_hash
+from fleetcell.cli import app
 from tests.dashboard.conftest import Running
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -171,17 +171,9 @@ async def test_dead_letters_are_for_operators(running: Running) -> None:
 
 async def fleetcell(running: Running, *arguments: str) -> tuple[int, str, str]:
     """`fleetcell query ...` against this dashboard: status, standard output, standard error."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "fleetcell", "query", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=os.environ | {"FLEETCELL_API_URL": running.url, "FLEETCELL_API_KEY": running.admin_key},
-    )
-    async with asyncio.timeout(60):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    environment = {"FLEETCELL_API_URL": running.url, "FLEETCELL_API_KEY": running.admin_key}
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["query", *arguments], env=environment)
+    return result.exit_code, result.stdout, result.stderr
 
 
 async def test_the_same_on_the_command_line(driven: Running) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from typer.testing import CliRunner, Result
 
+from fleetcell.cli import app
 from fleetcell.contract.messages import Sample
 from ingest.batch import Batch, Rejection
 from ingest.database import connect
@@ -16,15 +15,8 @@ from tests.ingest.units import NOW_US, new_boot, provision, telemetry, topic
 from tests.postgres_servers import run
 
 
-def fleetcell(dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "fleetcell", "db", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env=os.environ | {"FLEETCELL_DSN": dsn},
-    )
+def fleetcell(dsn: str, *arguments: str) -> Result:
+    return CliRunner().invoke(app, ["db", *arguments], env={"FLEETCELL_DSN": dsn})
 
 
 async def refuse(dsn: str) -> None:
@@ -50,18 +42,18 @@ async def change(dsn: str, *, derive: bool) -> None:
 def test_a_dead_letter_becomes_readings_and_what_is_derived_is_verified(plain_dsn: str) -> None:
     run(refuse(plain_dsn))
     tried = fleetcell(plain_dsn, "replay-dead-letters", "--dry-run")
-    assert (tried.returncode, "1 dead letters can be read now" in tried.stderr) == (0, True), tried.stderr
+    assert (tried.exit_code, "1 dead letters can be read now" in tried.stderr) == (0, True), tried.stderr
     done = fleetcell(plain_dsn, "replay-dead-letters", "--vehicle", "car")
     assert "59 readings" in done.stderr, done.stderr
     waiting = fleetcell(plain_dsn, "verify")
-    assert (waiting.returncode, "still to be derived" in waiting.stderr) == (0, True), waiting.stderr
+    assert (waiting.exit_code, "still to be derived" in waiting.stderr) == (0, True), waiting.stderr
     run(change(plain_dsn, derive=True))
     right = fleetcell(plain_dsn, "verify", "--vehicle", "car", "--since", "1d")
-    assert (right.returncode, right.stdout) == (0, ""), right.stderr
+    assert (right.exit_code, right.stdout) == (0, ""), right.stderr
     assert "0 differences" in right.stderr
     run(change(plain_dsn, derive=False))
     wrong = fleetcell(plain_dsn, "verify")
-    assert wrong.returncode == 1, wrong.stderr
+    assert wrong.exit_code == 1, wrong.stderr
     assert "car: rollup of 20" in wrong.stdout
     missing = fleetcell(plain_dsn, "verify", "--vehicle", "nobody")
-    assert (missing.returncode, "no readings of nobody" in missing.stderr) == (1, True)
+    assert "no readings of nobody" in str(missing.exception)

@@ -6,7 +6,7 @@ import itertools
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.derive.segments import Kind
@@ -34,6 +34,7 @@ def same(memory: Memory, everything: list[Reading]) -> None:
     assert memory.open == wanted.open
 
 
+@settings(max_examples=60)
 @given(readings(), st.randoms(use_true_random=False), st.integers(1, 40))
 def test_shuffled_late_and_duplicated_arrival_gives_what_sorted_input_gives(
     everything: list[Reading], rng: random.Random, size: int
@@ -50,6 +51,7 @@ def test_shuffled_late_and_duplicated_arrival_gives_what_sorted_input_gives(
         same(memory, everything)
 
 
+@settings(max_examples=40)
 @given(readings(), st.randoms(use_true_random=False))
 def test_what_is_removed_was_never_there(everything: list[Reading], rng: random.Random) -> None:
     memory = Memory()
@@ -67,6 +69,7 @@ def test_what_is_removed_was_never_there(everything: list[Reading], rng: random.
         assert (memory.rollups, memory.open) == ({}, None)
 
 
+@settings(max_examples=40)
 @given(readings())
 def test_rollups_add_up_and_segments_leave_no_seam(everything: list[Reading]) -> None:
     if not everything:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from structlog.testing import capture_logs
+
 from ingest.database import connect
 from ingest.derive.rules import Rules
 from ingest.derive.worker import Deriver
@@ -33,6 +35,10 @@ class Worker:
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
         await self._database.close()
+
+    @property
+    def serving(self) -> bool:
+        return not self._running.done()
 
     async def has_derived(self) -> None:
         """Wait until its metrics say that it derived something, and that nothing is dirty."""
@@ -89,3 +95,23 @@ async def test_the_worker_outlives_its_connection(plain_dsn: str) -> None:
     finally:
         await worker.stop()
         connection.terminate()
+
+
+async def test_a_fault_in_what_is_derived_does_not_end_the_service(plain_dsn: str) -> None:
+    connection = await connect(plain_dsn)
+    ids = await provision(connection, "car")
+    boot, found = new_boot(), samples(drive(Phase(40, 60)))
+    await put(connection, ids, arrival("car", telemetry(boot, found[:20])))
+    with capture_logs() as logs:
+        worker = Worker(plain_dsn)
+        try:
+            await becomes(connection, "SELECT count(*) = 0 FROM fleet.dirty_bucket")
+            await connection.execute("UPDATE fleet.rollup SET journey = '\"spoilt\"'")
+            await put(connection, ids, arrival("car", telemetry(boot, found[20:])))
+            async with asyncio.timeout(LIMIT_S):
+                while not any(entry["log_level"] == "error" for entry in logs):
+                    await asyncio.sleep(0.01)
+            assert worker.serving
+        finally:
+            await worker.stop()
+            connection.terminate()
