@@ -6,8 +6,12 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from fleetcell.contract.messages import Claim, ClaimKind, PresenceState, encode
-from fleetcell.contract.topics import Channel
+from fleetcell.contract.topics import Channel, vehicle_topic
+from fleetcell.mqtt import Message
+from ingest import registrar
 from ingest.pager import paging_s
 from tests.ingest.platform import Platform
 from tests.ingest.units import REGION, provision
@@ -99,6 +103,25 @@ async def test_a_will_that_comes_after_the_vehicle_is_back_changes_nothing(platf
     late = Claim(ClaimKind.DETACH, car.epoch - 1, datetime.now(UTC), reason="lost")
     await car.send(Channel.PRESENCE, encode(late))
     assert (await car.attach()).state is PresenceState.ONLINE
+
+
+async def test_claims_that_there_was_no_room_for_count_as_blindness(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registrar, "CLAIM_LIMIT", 1)
+    units = [await platform.unit(name) for name in ("car", "bus")]
+    for unit in units:
+        await unit.attach()
+        unit.forget()
+    service = platform.service
+    assert service is not None
+    for unit in units:  # both before the registrar has a turn
+        claim = Claim(ClaimKind.UPDATE, unit.epoch, datetime.now(UTC), n=9)
+        topic = vehicle_topic(REGION, unit.name, Channel.PRESENCE)
+        service.registrar.receive(Message(topic, encode(claim), 1, retain=False))
+    for unit in units:
+        await unit.raw(Channel.PAGE)
+        await platform.history(unit.name, ["online (attach)", "unknown (gateway)"])
 
 
 async def test_whoever_was_online_is_paged_once(platform: Platform, connection: Connection) -> None:
