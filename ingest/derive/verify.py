@@ -76,14 +76,13 @@ async def verify(
 
 
 async def _verify(connection: Connection, rules: Rules, vehicle_id: int, name: str, first: int) -> Verified:
-    numbers = [row["number"] for row in await connection.fetch(statement("verify_buckets"), vehicle_id)]
+    found_rows = await connection.fetch(statement("verify_buckets"), vehicle_id, first)
+    numbers = [row["number"] for row in found_rows]
     dirty = await connection.fetchval(statement("first_dirty_bucket"), vehicle_id)
     found = Verified(name)
     if dirty is not None:
         found.pending = sum(number >= dirty for number in numbers)
-    numbers, state = await _beginning(
-        connection, vehicle_id, [number for number in numbers if number >= first]
-    )
+    numbers, state = await _beginning(connection, vehicle_id, numbers)
     numbers = [number for number in numbers if dirty is None or number < dirty]
     wanted: dict[int, list[Segment]] = {}
     for page in (numbers[start : start + PAGE] for start in range(0, len(numbers), PAGE)):

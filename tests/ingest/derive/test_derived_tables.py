@@ -189,6 +189,10 @@ async def test_verify_finds_what_is_wrong(connection: Connection) -> None:
     await connection.execute("DELETE FROM fleet.journey WHERE vehicle_id = $1 AND kind = 'stop'", ids["bus"])
     found = await differences(connection)
     assert {(one.vehicle, one.what) for one in found} == {("car", "rollup"), ("bus", "stop")}
+    last = max(reading.us for reading in drive(*DAY))
+    newest = datetime.fromtimestamp(last / 1e6, UTC)
+    recent = [found async for one in verify(connection, since=newest) for found in one.differences]
+    assert {(one.vehicle, one.what) for one in recent} == {("car", "rollup")}
     only_bus = [one async for one in verify(connection, vehicles=["bus"])]
     assert [one.vehicle for one in only_bus] == ["bus"]
     await rows.mark(connection, [(ids["car"], number) for number in range(2_938_000, 2_940_000)])
