@@ -67,4 +67,6 @@ class Worker:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
     return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
