@@ -45,6 +45,11 @@ class Link:
         self._server = await loop.create_server(lambda: _Side(_Call(self)), "127.0.0.1", 0)
         return cast("int", self._server.sockets[0].getsockname()[1])
 
+    def close(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.close()
+
     def reset(self) -> None:
         """Both ends get a TCP reset."""
         for call in list(self._calls):

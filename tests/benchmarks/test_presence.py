@@ -1,0 +1,123 @@
+"""What the benchmark of presence judges by: its pure parts, the link, short scripts on a real register."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from benchmarks._presence_link import CONNACK, Link
+from benchmarks._presence_seeded import Script, play
+from benchmarks._presence_truth import GONE, OFFLINE, ONLINE, Book, Goal, Shown, State, judge
+from benchmarks.presence import describe
+from fleetcell.contract.presence import Outcome, Registration, fold
+from ingest import register
+
+if TYPE_CHECKING:
+    import pytest
+
+    from fleetcell.contract.messages import Claim
+
+
+def shown(at: float, state: State, epoch: int = 1) -> Shown:
+    return Shown(at, state, "", epoch)
+
+
+def test_what_is_shown_late_is_wrong_for_as_long_as_it_is_late() -> None:
+    goals = [Goal(0.0, ONLINE, 1.0), Goal(10.0, GONE, 0.25), Goal(20.25, OFFLINE, 1.0)]
+    right = [shown(0.5, State.ONLINE), shown(10.1, State.SUSPECT), shown(20.3, State.OFFLINE)]
+    assert judge(goals, right, 30.0) == (30.0, 0.0, 0)
+    late = [shown(0.5, State.ONLINE), shown(12.25, State.SUSPECT), shown(23.25, State.OFFLINE)]
+    assert judge(goals, late, 30.0) == (30.0, 2.0 + 2.0, 0)
+
+
+def test_offline_is_false_in_a_window_too() -> None:
+    goals = [Goal(0.0, ONLINE, 1.0), Goal(10.0, ONLINE, 5.0)]
+    flickers = [shown(0.1, State.ONLINE), shown(11.0, State.OFFLINE), shown(12.0, State.ONLINE)]
+    assert judge(goals, flickers, 30.0) == (30.0, 0.0, 1)
+    back = [Goal(0.0, OFFLINE, 1.0), Goal(10.0, ONLINE, 1.0)]
+    assert judge(back, [shown(0.1, State.ONLINE), shown(0.5, State.OFFLINE)], 12.0) == (12.0, 1.0, 0)
+
+
+def test_a_session_takes_back_what_was_foreseen_of_a_loss() -> None:
+    book = Book()
+    book.goal("car", 0.0, ONLINE, 1.0)
+    book.lost("car", 10.0, 0.25, 10.0)
+    book.goal("car", 13.0, ONLINE, 1.0)
+    assert [goal.at for goal in book.goals["car"]] == [0.0, 10.0, 13.0]
+    book.shown["car"] += [shown(0.0, State.ONLINE), shown(10.1, State.SUSPECT), shown(13.1, State.ONLINE, 2)]
+    assert book.first("car", 10.0, GONE) == 10.1
+    assert book.first("car", 10.0, ONLINE, epoch=2) == 13.1
+    assert book.first("car", 14.0, GONE) is None
+    assert book.epoch("car", 12.0) == 1
+    assert book.judge(20.0) == (20.0, 0.0, 0)
+
+
+def test_a_loss_that_was_never_shown_has_no_figures() -> None:
+    assert describe([0.1, None]) == {"n": 2, "p50_ms": None, "p99_ms": None, "max_ms": None, "never": 1}
+    assert describe([0.3, 0.1, 0.2])["p50_ms"] == 200.0
+
+
+async def test_a_link_counts_resets_and_swallows() -> None:
+    broker_got, news, accepted = bytearray(), [], asyncio.Queue[asyncio.StreamWriter]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.put_nowait(writer)
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(100):
+                broker_got.extend(data)
+                writer.write(CONNACK)
+        news.append("broker saw the end")
+
+    async with asyncio.timeout(30), await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        address = server.sockets[0].getsockname()
+        link = Link(address, lambda: news.append("began"), lambda: news.append("ended"))
+        port = await link.open()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"connect")
+        assert await reader.readexactly(4) == CONNACK
+        assert (bytes(broker_got), link.bytes, news) == (b"connect", 11, ["began"])
+        link.strand()
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        assert news == ["began"], "the broker hears nothing of it"
+        reader, again = await asyncio.open_connection("127.0.0.1", port)
+        again.write(b"connect")
+        assert await reader.readexactly(4) == CONNACK
+        link.dead = True
+        again.write(b"lost")
+        link.reset()
+        while news.count("broker saw the end") < 2:  # the stranded one is reset too
+            await asyncio.sleep(0.01)
+        assert bytes(broker_got) == b"connect" * 2
+        for each in (writer, again):
+            each.close()
+        link.close()
+
+
+def test_a_script_is_the_same_again_and_has_all_kinds() -> None:
+    names = [f"car-{number}" for number in range(10)]
+    one, two = Script(names, 95, 7), Script(names, 95, 7)
+    assert one.arrivals == two.arrivals
+    assert sum(one.counts.values()) == 95
+    assert all(one.counts.values())
+
+
+async def test_seeded_episodes_on_the_real_register(plain_dsn: str) -> None:
+    result = await play(plain_dsn, 50, 50, 7, lambda _: None)
+    assert (result.false_offline, result.unsettled) == (0, 0)
+
+
+async def test_a_register_that_believes_old_wills_is_found_out(
+    plain_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def believes(held: Registration | None, claim: Claim, *args: Any, **options: Any) -> Outcome:
+        if held is not None and claim.is_will:
+            claim = msgspec.structs.replace(claim, epoch=max(claim.epoch, held.epoch))
+        return fold(held, claim, *args, **options)
+
+    monkeypatch.setattr(register, "fold", believes)
+    result = await play(plain_dsn, 50, 50, 7, lambda _: None)
+    assert result.false_offline > 0
