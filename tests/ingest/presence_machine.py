@@ -14,8 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from ingest.database import connect
+from tests.ingest.presence_parts import Car, Mode
 from tests.ingest.presence_truth import Judge
-from tests.ingest.presence_world import Car, Mode, World
+from tests.ingest.presence_world import World
 from tests.ingest.units import provision
 
 if TYPE_CHECKING:

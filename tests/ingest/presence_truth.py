@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from fleetcell.contract.messages import PresenceState
 from fleetcell.contract.presence import Reason, Registration
-from tests.ingest.presence_world import MOST_DELAY_S, MOST_RETRY_S, START, TIMERS, Car, Mode, World
+from tests.ingest.presence_parts import MOST_DELAY_S, MOST_RETRY_S, START, TIMERS, Car, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.ingest.presence_world import World
 
 SLACK_S = 2 * MOST_DELAY_S
 OFFLINE, ONLINE, ASLEEP = PresenceState.OFFLINE, PresenceState.ONLINE, PresenceState.ASLEEP

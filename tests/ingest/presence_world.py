@@ -12,19 +12,31 @@ import asyncio
 import heapq
 import itertools
 import random
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from enum import Enum, auto
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from fleetcell.contract.messages import Claim, ClaimKind, PresenceState, encode
-from fleetcell.contract.presence import Reason, Registration, Timers
+from fleetcell.contract.presence import Reason, Registration
 from fleetcell.contract.topics import Channel, vehicle_topic
 from fleetcell.mqtt import Message
 from ingest.metrics import Metrics
 from ingest.register import Register, from_row
 from ingest.registrar import DEAF_S, Registrar
 from ingest.vehicles import Vehicles
+from tests.ingest.presence_parts import (
+    KEEP_ALIVE_S,
+    MOST_DELAY_S,
+    MOST_RETRY_S,
+    NEVER,
+    START,
+    TIMERS,
+    AtOnce,
+    Board,
+    Car,
+    Gateway,
+    Link,
+    Mode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,126 +46,11 @@ if TYPE_CHECKING:
     from ingest.pools import Database
     from ingest.publisher import Publisher
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
-TIMERS = Timers()
-KEEP_ALIVE_S = 20.0
-NEVER = float("inf")
-MOST_DELAY_S = 3.0  # of a message; less than the linger, or a late attach would rightly be too late
 GRID_S = 0.25  # messages are due on a grid, so that some arrive together
-MOST_RETRY_S = 30.0  # between two repetitions of a claim that `state` does not show
 ROWS = """
     SELECT v.name AS vehicle, r.* FROM fleet.registration AS r JOIN fleet.vehicle AS v ON v.id = r.vehicle_id
     WHERE r.vehicle_id = ANY ($1::integer[])
 """
-
-
-class Mode(Enum):
-    """What a unit really is."""
-
-    AWAY = auto()  # no session, and it is not coming back by itself
-    SEEKING = auto()  # its session ended, it is about to have the next one
-    LIVE = auto()
-    SLEEPING = auto()
-    OFF = auto()  # it said goodbye
-
-
-@dataclass
-class Car:
-    """A unit, and what is true of it; times are of the world."""
-
-    name: str
-    vehicle_id: int
-    mode: Mode = Mode.AWAY
-    since: float = 0.0  # of the mode
-    region: str = ""  # of its last session
-    epoch: int = 0
-    n: int = 0
-    interval_s: float = TIMERS.update_interval_s
-    wrong_clock: timedelta = timedelta()
-    hung: bool = False  # it keeps its session, and claims nothing
-    shown: bool = False  # it has seen itself online in `state`
-    claims_at: float = NEVER
-    claimed_at: float = -NEVER
-    connects_at: float = NEVER
-    sleep_s: float = 0.0
-    heard: dict[str, float] = field(
-        default_factory=dict
-    )  # of this session, and committed: kind of claim -> when heard
-    heard_n: int = 0  # the highest of them
-    blinded: bool = False  # registered, when its broker died
-    top: int = 0  # the highest epoch that it ever used
-    doubtful: bool = False  # its counter was lost: this epoch may have been used before
-
-    @property
-    def last_alive(self) -> float:
-        """When the register last heard this session's unit say that it lives."""
-        return max((at for kind, at in self.heard.items() if kind in ("attach", "update")), default=-NEVER)
-
-    def claim(self, kind: ClaimKind, now: float, **fields: Any) -> Claim:
-        """The next claim of its session."""
-        self.n += 1
-        self.claimed_at = now
-        at = START + timedelta(seconds=now) + self.wrong_clock
-        return Claim(kind, self.epoch, at, n=self.n, **fields)
-
-
-class Link:
-    """Stands for the registrar's MQTT connection: it pages."""
-
-    dropped = 0
-
-    def __init__(self, page: Callable[[str], None]) -> None:
-        self.connected = False
-        self._page = page
-
-    def publish_nowait(self, topic: str, _payload: bytes, *, qos: int) -> bool:
-        assert qos == 1
-        self._page(topic.split("/")[3])
-        return True
-
-
-class Board:
-    """Stands for the publisher: it notes what is to be shown."""
-
-    def __init__(self) -> None:
-        self.marked: set[int] = set()
-        self.woken = False
-
-    def mark(self, vehicle_ids: set[int]) -> None:
-        self.marked |= vehicle_ids
-        self.woken = True
-
-    def wake(self) -> None:
-        self.woken = True
-
-    everything = wake
-
-
-class AtOnce(random.Random):
-    """No jitter: the world delays pages itself."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return min(a, b)
-
-
-@dataclass
-class Gateway:
-    """A region's broker and its ingest."""
-
-    region: str
-    link: Link
-    broker_up: bool = True
-    sessions: dict[str, int] = field(default_factory=dict)  # vehicle -> epoch
-    registrar: Registrar | None = None
-    board: Board = field(default_factory=Board)
-    links_at: float = NEVER  # when the registrar has its connection back
-    turns_at: float = NEVER
-    received: list[tuple[str, Claim, float]] = field(default_factory=list)  # when; and not committed yet
-    serving_since: float = NEVER  # hears and commits without a break since then
-
-    @property
-    def hears(self) -> bool:
-        return self.registrar is not None and self.link.connected
 
 
 class World:
