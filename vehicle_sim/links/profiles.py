@@ -72,7 +72,7 @@ _PAGING_S: Final = 0.64  # 36.304
 _NAT_IDLE_S: Final = 1800.0  # Wang
 
 _LTE: Final = Profile(
-    about="LTE in a city: 13 Mbit/s, 70 ms there and back, handovers",
+    about="LTE in a city: some 10 Mbit/s, 70 ms there and back, handovers",
     cells=CellLayer(
         rat="LTE",
         inter_site_m=500.0,  # TR 38.901 table 7.2-1, UMa
@@ -96,7 +96,7 @@ _LTE: Final = Profile(
 )
 
 _5G: Final = Profile(
-    about="5G in a city (n78): some 100 Mbit/s, 30 ms there and back",
+    about="5G in a city (n78): some 70 Mbit/s, 30 ms there and back",
     cells=CellLayer(
         rat="5G",
         inter_site_m=500.0,
