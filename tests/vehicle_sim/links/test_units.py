@@ -67,7 +67,7 @@ async def test_a_vehicle_in_a_tunnel_is_lost_comes_back_and_has_lost_no_reading(
 
 async def test_a_clean_stop_crosses_a_slow_link(garage: Garage) -> None:
     """DISCONNECT arrives before the unit is gone, so the broker publishes no will."""
-    link = quiet_link(SteadyAir(5e4, 5e4), up_s=0.2, down_s=0.1)
+    link = quiet_link(SteadyAir(5e4, 5e4), up_s=0.08, down_s=0.04)
     garage.link = replace(garage.link, modem=Modem(link))
     unit = await garage.online()
     make(unit, 10)
