@@ -123,7 +123,8 @@ async def test_expiry_is_by_parts_and_leaves_the_rest(owner: Connection) -> None
     )
     parts = [len(await owner.fetch(statement("expire_commands"), 2)) for _ in range(4)]
     assert parts == [2, 2, 1, 0]
-    states = dict(await owner.fetch("SELECT id, state FROM fleet.command"))
+    rows = await owner.fetch("SELECT id, state FROM fleet.command")
+    states = {row["id"]: row["state"] for row in rows}
     assert [states[number] for number in made] == ["expired"] * 5 + ["queued"] * 2
 
 
