@@ -43,7 +43,7 @@ class Crew(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """`what` to do: stop, reset, swallow, strand, sleep, bytes (of all)."""
+    """`what` to do: stop, reset, swallow, heal, strand, sleep, bytes (of all)."""
 
     what: str
     unit: str = ""
@@ -101,6 +101,8 @@ class Unit:
                 self._unit.rest(order.seconds)
             case "swallow":
                 self.link.dead = True
+            case "heal":
+                self.link.dead = False
             case "strand":
                 self.link.strand()
             case "reset":

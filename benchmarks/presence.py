@@ -91,7 +91,8 @@ class Scene:
     book: Book = field(default_factory=Book)
     delays: dict[str, list[float]] = field(default_factory=dict)
     crews: list[Crewed] = field(default_factory=list)
-    down: set[str] = field(default_factory=set)  # units that are gone for good
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    down: set[str] = field(default_factory=set)  # units that are gone, until they are revived
     stranded: dict[str, int] = field(default_factory=dict)  # unit -> epoch of the session it lost
     began: dict[str, float] = field(default_factory=dict)  # when its last session began
     awaited: list[tuple[str, str, float, frozenset[State], int]] = field(default_factory=list)
@@ -144,8 +145,10 @@ class Scene:
             self.await_("take_over", unit, at, ONLINE, epoch + 1)
 
     def _done(self, unit: str, order: str, at: float) -> None:
-        book, kind = self.book, KIND_OF[order]
+        book, kind = self.book, KIND_OF.get(order, order)
         match order:
+            case "heal":
+                pass
             case "reset":
                 book.lost(unit, at, WINDOW_S, TIMERS.linger_s)
                 self.await_(kind, unit, at, GONE)
@@ -170,7 +173,7 @@ class Scene:
 
     # -- what is done ---------------------------------------------------------------------------
 
-    async def man(self, names: list[str], spread_s: float) -> Crewed:
+    async def man(self, names: list[str], spread_s: float) -> None:
         """Start a process of units."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "benchmarks._presence_units"),
@@ -184,8 +187,9 @@ class Scene:
         folder = str(self.data / "units")
         crew = Crew(self.platform.broker_url, self.platform.region, folder, secrets, spread_s, self.seed)
         process.stdin.write(msgspec.json.encode(crew) + b"\n")
-        self.crews.append(Crewed(process, names))
-        return self.crews[-1]
+        crewed = Crewed(process, names)
+        self.crews.append(crewed)
+        self.tasks.append(asyncio.create_task(self.listen(crewed)))
 
     async def until(self, condition: Callable[[], bool], within_s: float) -> bool:
         """Wait for a change of the frame that makes it true."""
@@ -240,6 +244,7 @@ async def run(
     async with stage(vehicles, seed, say) as scene:
         live = await single_losses(scene, max(12 * seconds, BLACK_HOLE_S + 15.0), say)
         broker = await broker_kill(scene, say)
+        await revive(scene, say)
         await mass_kill(scene, say)
         ended = time.monotonic()
     async with postgres() as dsn:
@@ -319,6 +324,19 @@ async def broker_kill(scene: Scene, say: Callable[[str], None]) -> dict[str, obj
     return {"broker_return": {**describe(delays), "first_session_s": round(back - at, 2), "settled": settled}}
 
 
+async def revive(scene: Scene, say: Callable[[str], None]) -> None:
+    """Have all units online again: links that were silent carry, and who had stopped starts anew."""
+    crew_of = {name: crew for crew in scene.crews if crew.process.returncode is None for name in crew.names}
+    silent = [order[1] for order in scene.awaited if order[0] == KIND_OF["swallow"]]
+    say(f"{len(scene.down)} units come back")
+    for name in silent:
+        crew_of[name].order(Order("heal", name))
+    await scene.man([name for name in scene.down if name not in silent], 1.0)
+    scene.down.clear()
+    if not await scene.until(lambda: scene.all_are(scene.live(), ONLINE), 120):
+        say("not all of them did")
+
+
 async def mass_kill(scene: Scene, say: Callable[[str], None]) -> None:
     """SIGKILL all units at once."""
     live = scene.live()
@@ -347,7 +365,6 @@ async def stage(vehicles: int, seed: int, say: Callable[[str], None]) -> AsyncIt
             stderr=asyncio.subprocess.DEVNULL,
             cwd=ROOT,
         )
-        tasks: list[asyncio.Task[None]] = []
         scene: Scene | None = None
         try:
             assert up.stdout is not None
@@ -357,15 +374,16 @@ async def stage(vehicles: int, seed: int, say: Callable[[str], None]) -> AsyncIt
             accounts = Accounts(data / "units.json", platform)
             scene = Scene(data, platform, await accounts.provision(names), seed)
             ready = asyncio.Event()
-            tasks.append(asyncio.create_task(scene.watch(ready)))
+            scene.tasks.append(asyncio.create_task(scene.watch(ready)))
             await asyncio.wait_for(ready.wait(), 60)
-            await man_all(scene, names, tasks, say)
+            await man_all(scene, names, say)
             yield scene
         finally:
             for crew in scene.crews if scene is not None else ():
                 if crew.process.returncode is None:
                     crew.process.kill()
                 await crew.process.wait()
+            tasks = scene.tasks if scene is not None else []
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -373,16 +391,13 @@ async def stage(vehicles: int, seed: int, say: Callable[[str], None]) -> AsyncIt
             await up.wait()
 
 
-async def man_all(
-    scene: Scene, names: list[str], tasks: list[asyncio.Task[None]], say: Callable[[str], None]
-) -> None:
+async def man_all(scene: Scene, names: list[str], say: Callable[[str], None]) -> None:
     """Start all units, and wait until the frame shows them online."""
     alone = min(SOLO, len(names) // 10)
     crews = [names[number:-alone:CREWS] for number in range(CREWS)]
     spread_s = len(names) / 80
     for crew_names in [*crews, *([name] for name in names[-alone:])]:
-        crew = await scene.man(crew_names, spread_s if len(crew_names) > 1 else 0.0)
-        tasks.append(asyncio.create_task(scene.listen(crew)))
+        await scene.man(crew_names, spread_s if len(crew_names) > 1 else 0.0)
     say(f"{len(names)} units connect")
     if not await scene.until(lambda: scene.all_are(names, ONLINE), 60 + 3 * spread_s):
         late = [name for name in names if not scene.all_are([name], ONLINE)]
