@@ -238,11 +238,12 @@ class Scene:
 async def run(
     seconds: float, say: Callable[[str], None], vehicles: int = 1000, seed: int | None = None
 ) -> dict[str, object]:
-    """The quiet time lasts 12 times `seconds`: two update intervals by default; at least 45 s."""
+    """The quiet time is a whole number of update intervals, about 12 times `seconds`: two by default."""
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     say(f"seed {seed}")
     async with stage(vehicles, seed, say) as scene:
-        live = await single_losses(scene, max(12 * seconds, BLACK_HOLE_S + 15.0), say)
+        intervals = max(1, round(12 * seconds / TIMERS.update_interval_s))
+        live = await single_losses(scene, intervals * TIMERS.update_interval_s, say)
         broker = await broker_kill(scene, say)
         await revive(scene, say)
         await mass_kill(scene, say)
