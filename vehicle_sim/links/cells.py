@@ -61,7 +61,6 @@ class PathLoss:
 
 # TR 38.901 table 7.4.1-1, NLOS, a terminal 1.5 m high; RMa: streets of 20 m, houses of 5 m, masts of 35 m.
 URBAN_MACRO: Final = PathLoss(13.54, 39.08, 20.0, 6.0)
-URBAN_MICRO: Final = PathLoss(22.4, 35.3, 21.3, 7.82)
 RURAL_MACRO: Final = PathLoss(3.64, 38.63, 20.0, 8.0)
 
 

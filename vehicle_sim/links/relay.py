@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _BACKLOG: Final = 4096
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RelayOptions:
     """Where the relay listens (port 0: any free one), and where the clients are to arrive."""
 
@@ -41,7 +41,7 @@ class RelayOptions:
 
 @dataclass(slots=True)
 class _Modem:
-    """A link, what drives it, and whether a client has it."""
+    """A link, and what drives it."""
 
     link: Link
     pump: Pump
