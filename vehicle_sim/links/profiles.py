@@ -15,9 +15,9 @@ Sources, by their short names below:
 - **36.304**: 3GPP TS 36.304: a paging cycle of 1.28 s; half of it passes on average.
 - **6298**: RFC 6298 and Linux, whose least retransmission timeout is 200 ms.
 
-What no source gives is marked "chosen". Of the sources only Huang's abstract (medians of 13 Mbit/s down, 6 up)
-was at hand when this was written. The other figures are quoted from memory: check them against the source
-before you rely on one.
+What no source gives is marked "chosen". Of the sources only Huang's abstract (medians of 13 Mbit/s down, 6
+up) was at hand when this was written. The other figures are quoted from memory: check them against the
+source before you rely on one.
 """
 
 from __future__ import annotations
