@@ -108,6 +108,10 @@ class Judge:
             yield "silent for longer than its interval and the grace"
         if quiet - car.sleep_s > TIMERS.detach_s and held.state is not OFFLINE:
             yield "silent until after the detach deadline"
+        least = (held.update_interval_s or TIMERS.update_interval_s) + TIMERS.grace_s + TIMERS.detach_s - 1
+        unsaid = "will" not in car.heard and car.last_alive > 0
+        if unsaid and held.state is OFFLINE and self._world.now - car.last_alive < least:
+            yield "offline before the detach deadline, and nobody said so"
         if car.mode is Mode.AWAY and (heard := car.heard.get("will")) is not None:
             if held.state is ONLINE:
                 yield "its will was heard, and it is online"
