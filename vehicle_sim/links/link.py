@@ -202,7 +202,7 @@ class Link:
 
     def _serve(self, until: float) -> None:
         up, down = self._lines
-        while True:
+        while up.waiting_bytes or down.waiting_bytes:
             up_at = up.work(self._air, self._ready_at, until)
             down_at = down.work(self._air, self._ready_at, until)
             if up_at == down_at == _NEVER:
