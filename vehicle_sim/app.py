@@ -40,7 +40,7 @@ async def run_simulation(options: RunOptions) -> Score:
         FleetcellError: no platform, a refused flag, a broken road network; the message says what to do.
     """
     from vehicle_sim import roads  # noqa: PLC0415 - the road network is not needed for a replay
-    from vehicle_sim.mobility import ALWAYS_OUT, ERRANDS, Drive  # noqa: PLC0415 - likewise
+    from vehicle_sim.mobility import ALWAYS_OUT, ERRANDS, Drive, Traffic, kind_of  # noqa: PLC0415 - likewise
 
     options.check()
     platform = _platform(options)
@@ -55,8 +55,15 @@ async def run_simulation(options: RunOptions) -> Score:
         fleet.claim_free(vehicle_names(), options.vehicles)
         await unless(stopped, fleet.provision())
         parking = sleepers(fleet.units, options.sleepers)
+        traffic = await asyncio.to_thread(Traffic, network, seed)
         drives = {
-            vehicle: Drive(network, f"{seed}:{vehicle}", habit=ERRANDS if vehicle in parking else ALWAYS_OUT)
+            vehicle: Drive(
+                network,
+                f"{seed}:{vehicle}",
+                habit=ERRANDS if vehicle in parking else ALWAYS_OUT,
+                kind=kind_of(vehicle),
+                traffic=traffic,
+            )
             for vehicle in fleet.units
         }
         return await run(fleet, drives, options, stopped, seed)

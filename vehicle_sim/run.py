@@ -89,7 +89,8 @@ class Simulation:
         async with asyncio.TaskGroup() as group:
             for index, (vehicle, drive) in enumerate(self._drives.items()):
                 await _sleep_until(began + index * gap)
-                self._fleet.units[vehicle].place(drive.advance(0.0))  # the region there is where it begins
+                begins = drive.advance(index * gap)  # on the time that all of them share
+                self._fleet.units[vehicle].place(begins)  # the region there is where it begins
                 group.create_task(self._drive(self._fleet.start(vehicle), drive))
 
     async def _drive(self, unit: VehicleUnit, drive: Drive) -> None:

@@ -25,7 +25,7 @@ from vehicle_sim.unit import PresencePolicy
 if TYPE_CHECKING:
     from fleetcell.contract.messages import Sample
     from tests.vehicle_sim.small_platform import SmallPlatform
-    from vehicle_sim.mobility import Habit
+    from vehicle_sim.mobility import Habit, Kind, Traffic
     from vehicle_sim.roads import RoadNetwork
     from vehicle_sim.session import VehicleUnit
 
@@ -131,9 +131,9 @@ async def test_sleepers_of_a_run_park_after_each_trip(
 ) -> None:
     habits: list[Habit] = []
 
-    def noting(network: RoadNetwork, seed: str, *, habit: Habit) -> Drive:
+    def noting(network: RoadNetwork, seed: str, *, habit: Habit, kind: Kind, traffic: Traffic) -> Drive:
         habits.append(habit)
-        return Drive(network, seed, habit=habit)
+        return Drive(network, seed, habit=habit, kind=kind, traffic=traffic)
 
     monkeypatch.setattr("vehicle_sim.mobility.Drive", noting)
     await run_simulation(RunOptions(platform.layout.root, vehicles=4, duration_s=0.1, sleepers=0.5))

@@ -1,65 +1,42 @@
-"""One vehicle's day on the roads: trips, stops between them, charging. Pure, seeded, without a clock."""
+"""One vehicle's instruments: what they show while it drives, waits and charges. Pure, seeded."""
 
 from __future__ import annotations
 
 import random
-from bisect import bisect_right
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Literal
 
-from vehicle_sim.mobility.driver import Driver, route_knots
-from vehicle_sim.mobility.powertrain import Combustion, Electric, Powertrain
-from vehicle_sim.mobility.profile import Profile, speed_profile
-from vehicle_sim.mobility.routing import choose_route
+from vehicle_sim.mobility.condition import Condition
+from vehicle_sim.mobility.gnss import Gnss, GnssErrors
+from vehicle_sim.mobility.kinds import ALWAYS_OUT, CAR, Habit, Kind, with_habit
+from vehicle_sim.mobility.powertrain import Combustion
+from vehicle_sim.mobility.traffic import Traffic
+from vehicle_sim.mobility.vehicle import Doing, Moment, Vehicle
+from vehicle_sim.readers.trace import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from vehicle_sim.readers.trace import Signals
+    from vehicle_sim.mobility.powertrain import Powertrain
     from vehicle_sim.roads import Road, RoadNetwork
 
-_ELECTRIC_SHARE: Final = 0.7
-_SHORT_STOP_S: Final = (5.0, 40.0)
+Shown = dict[str, Value | list[str]]
+"""Signals by wire key; a list of texts are trouble codes."""
+
 _TUNNEL_ACCURACY_M: Final = 40.0
-
-
-@dataclass(frozen=True, slots=True)
-class Habit:
-    """How a vehicle is used.
-
-    trip_s, parked_s: how long a trip and a parked stop take, from and to, in seconds.
-    parked_share: of the trips that end parked; after the others it waits with the ignition on.
-    sleeps: whether its unit sleeps while it is parked.
-    """
-
-    trip_s: tuple[float, float]
-    parked_s: tuple[float, float]
-    parked_share: float
-    sleeps: bool = False
-
-
-ALWAYS_OUT: Final = Habit((120.0, 900.0), (120.0, 600.0), 0.15)
-ERRANDS: Final = Habit((60.0, 180.0), (120.0, 420.0), 1.0, sleeps=True)
-
-
-class _Doing(Enum):
-    DRIVING = auto()
-    WAITING = auto()  # between trips, ignition on
-    PARKED = auto()  # ignition off
-    REFILLING = auto()  # at a charger or pump, ignition off
+_SLOW_S: Final = 60.0  # between two readings with what changes slowly
+_HARSH_BRAKING: Final = -3.0  # m/s²: what fleets commonly call harsh
+_HARSH_ACCELERATION: Final = 2.8
 
 
 class Drive:
-    """A vehicle that drives on a road network for ever.
+    """A vehicle that drives on a road network for ever, alone or in the traffic of others.
 
-    The same network and seed give the same drive, and the size of the steps does not change it: what is
-    random is drawn once a trip. Positions lie on the roads; GNSS errors are not modelled, `acc` only
-    says what a receiver would.
+    The same network, seed and traffic give the same drive, and the size of the steps does not change it.
+    Without `gnss` positions lie on the roads, and `acc` only says what a receiver would. With it, errors are
+    drawn for each reading.
 
     Attributes:
+        habit: how the vehicle is used.
         road: the road it is on; `offset_m`: metres from the road's start.
-        speed_ms, acceleration: in m/s and m/s², at the end of the last step.
+        speed_ms, acceleration: in m/s and m/s², now.
         odometer_m: metres ever driven.
     """
 
@@ -69,141 +46,153 @@ class Drive:
         seed: int | str,
         *,
         powertrain: Literal["electric", "combustion"] | None = None,
-        habit: Habit = ALWAYS_OUT,
+        habit: Habit | None = None,
+        kind: Kind | None = None,
+        traffic: Traffic | None = None,
+        gnss: GnssErrors | None = None,
     ) -> None:
-        """A vehicle somewhere on the network; 7 of 10 are electric where `powertrain` does not say."""
-        self._network = network
+        """A vehicle somewhere on the network.
+
+        A car that is always out, where nothing else is said; with `kind` alone it is used as that kind is.
+        """
+        if habit is None:
+            habit = ALWAYS_OUT if kind is None else kind.habit
+        kind = with_habit(CAR if kind is None else kind, habit)
         self.habit = habit
-        self._rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
-        rng = self._rng
-        self._driver = Driver.random(rng)
-        electric = rng.random() < _ELECTRIC_SHARE if powertrain is None else powertrain == "electric"
-        self.powertrain: Powertrain = Electric(rng) if electric else Combustion(rng)
-        self.odometer_m = rng.uniform(2e6, 150e6)
-        place_m = rng.uniform(0.0, network.length_m)
-        self.road: Road = network.roads[min(bisect_right(network.starts_m, place_m), len(network.roads) - 1)]
-        self.offset_m = self.road.length_m * rng.uniform(0.1, 0.9)
-        self.speed_ms = 0.0
-        self.acceleration = 0.0
+        self._network = network
+        self._traffic = Traffic(network, seed) if traffic is None else traffic
+        self._vehicle = vehicle = Vehicle(network, seed, kind, powertrain)
+        self._traffic.add(vehicle)
+        self._t_s = self._traffic.t_s
+        self._began_s = self._t_s
+        rng = random.Random(f"{seed}:instruments")  # noqa: S311 - a simulation, not a secret
         self._accuracy_m = rng.uniform(2.0, 6.0)
-        self._doing = _Doing.WAITING
-        self._left_s = rng.uniform(0.0, 3.0)  # of what is not driving
-        self._route: Sequence[int] = ()
-        self._place = 0  # in the route
-        self._profile = Profile()
-        self._phase = 0
-        self._elapsed_s = 0.0  # in the phase
+        self._gnss = None if gnss is None else Gnss(gnss, seed)
+        self._condition = Condition(kind, seed, engine=isinstance(vehicle.powertrain, Combustion))
+        self._slow_due_s = self._t_s
+        self._codes: list[str] = []
+        self._shown: Shown | None = None
+        self._harshest = (0.0, 0.0)  # accelerations since the last reading, lowest and highest
+        self._now: Moment = vehicle.trail[0]
+        self._look()
+
+    @property
+    def powertrain(self) -> Powertrain:
+        """What moves it."""
+        return self._vehicle.powertrain
 
     @property
     def parked(self) -> bool:
         """Whether it stands with the ignition off."""
-        return self._doing in {_Doing.PARKED, _Doing.REFILLING}
+        return self._now.doing in {Doing.PARKED, Doing.REFILLING}
 
-    def advance(self, dt_s: float) -> Signals:
-        """Let `dt_s` seconds pass (at least 0) and read the sensors, by the wire keys of the catalogue.
+    def advance(self, dt_s: float) -> Shown:
+        """Let `dt_s` seconds pass (at least 0) and read the instruments, by the wire keys of the catalogue.
 
-        Always: lat, lon, acc, speed, heading, odo, range, lvbat, ignition, gear, brake; soc on an
-        electric vehicle, fuel, rpm and coolant on one with an engine. Units are the catalogue's.
+        Always: speed, odo, range, lvbat, ignition, gear, brake; soc on an electric vehicle, fuel, rpm and
+        coolant on one with an engine. While the receiver has a position: lat, lon, acc, heading. Once a
+        minute the tyres, and dtc, which also comes with each change. `harsh` (an extra key) names harsh
+        braking or acceleration since the last reading. Units are the catalogue's.
         """
         if not dt_s >= 0:
             raise ValueError(f"time cannot pass by {dt_s} s")
-        left = dt_s
-        while left > 0:
-            left -= self._drive(left) if self._doing is _Doing.DRIVING else self._stand(left)
-        return self._signals()
+        if dt_s == 0 and self._shown is not None:
+            return dict(self._shown)
+        self._t_s += dt_s
+        self._traffic.run_until(self._t_s)
+        self._harshest = (0.0, 0.0)
+        self._look()
+        self._shown = self._read(dt_s)
+        return dict(self._shown)
 
-    def _drive(self, dt_s: float) -> float:
-        """Drive on for at most `dt_s` seconds, to the end of the phase; the seconds driven."""
-        profile, phase = self._profile, self._phase
-        duration = profile.durations_s[phase]
-        acceleration = profile.accelerations[phase]
-        step = min(dt_s, duration - self._elapsed_s)
-        speed = profile.speeds_ms[phase] + acceleration * self._elapsed_s
-        distance = max(speed * step + acceleration * step * step / 2, 0.0)
-        self.speed_ms = max(speed + acceleration * step, 0.0)
-        self.acceleration = acceleration
-        if step > 0:
-            self.powertrain.use((speed + self.speed_ms) / 2, acceleration, distance, step)
-            self._move(distance)
-        self._elapsed_s += step
-        if self._elapsed_s >= duration:
-            self._phase += 1
-            self._elapsed_s = 0.0
-            if self._phase == len(profile):
-                self._arrive()
-        return step
-
-    def _move(self, distance_m: float) -> None:
-        self.odometer_m += distance_m
-        self.offset_m += distance_m
-        while self.offset_m > self.road.length_m and self._place + 1 < len(self._route):
+    def _look(self) -> None:
+        """Follow the vehicle's trail to this moment."""
+        trail = self._vehicle.trail
+        low, high = self._harshest
+        while len(trail) > 1 and trail[1].t_s <= self._t_s:
+            low, high = min(low, trail[0].acceleration), max(high, trail[0].acceleration)
+            trail.popleft()
+        now = trail[0]
+        self._now = now
+        self._harshest = (min(low, now.acceleration), max(high, now.acceleration))
+        driven, self.speed_ms, self.acceleration = 0.0, 0.0, 0.0
+        if now.doing is Doing.DRIVING:
+            since = max(self._t_s - now.t_s, 0.0)
+            self.acceleration = now.acceleration
+            self.speed_ms = max(now.speed_ms + now.acceleration * since, 0.0)
+            driven = max((now.speed_ms + self.speed_ms) / 2 * since, 0.0)
+        self.odometer_m = now.odometer_m + driven
+        self.offset_m = now.offset_m + driven
+        self.road: Road = self._network.roads[now.road]
+        place = now.place
+        while self.offset_m > self.road.length_m and place + 1 < len(now.route):
             self.offset_m -= self.road.length_m
-            self._place += 1
-            self.road = self._network.roads[self._route[self._place]]
+            place += 1
+            self.road = self._network.roads[now.route[place]]
 
-    def _stand(self, dt_s: float) -> float:
-        """Stand for at most `dt_s` seconds, to the end of the stop; the seconds stood."""
-        step = min(dt_s, self._left_s)
-        match self._doing:
-            case _Doing.REFILLING:
-                self.powertrain.refill(step)
-            case _Doing.PARKED:
-                self.powertrain.rest(step)
-            case _:
-                self.powertrain.use(0.0, 0.0, 0.0, step)
-        self._left_s -= step
-        if self._left_s <= 0:
-            self._set_off()
-        return step
-
-    def _set_off(self) -> None:
-        rng, network = self._rng, self._network
-        route = choose_route(network, self.road.index, rng.uniform(*self.habit.trip_s), rng)
-        end_m = network.roads[route[-1]].length_m * rng.uniform(0.3, 0.8)
-        knots = route_knots(network, route, self.offset_m, end_m, self._driver, rng)
-        self._profile = speed_profile(knots, self._driver.accelerate, self._driver.brake)
-        self._route, self._place, self._phase, self._elapsed_s = route, 0, 0, 0.0
-        self._accuracy_m = rng.uniform(2.0, 6.0)
-        self._doing = _Doing.DRIVING
-
-    def _arrive(self) -> None:
-        rng = self._rng
-        self.speed_ms = self.acceleration = 0.0
-        self._route, self._profile = (), Profile()
-        if self.powertrain.low:
-            self._doing, self._left_s = _Doing.REFILLING, self.powertrain.refill_s
-        elif rng.random() < self.habit.parked_share:
-            self._doing, self._left_s = _Doing.PARKED, rng.uniform(*self.habit.parked_s)
-        else:
-            self._doing, self._left_s = _Doing.WAITING, rng.uniform(*_SHORT_STOP_S)
-
-    def _signals(self) -> Signals:
-        lon, lat, heading = self.road.at(self.offset_m)
-        driving = self._doing is _Doing.DRIVING
-        signals: Signals = {
-            "lat": round(lat, 7),
-            "lon": round(lon, 7),
-            "acc": round(_TUNNEL_ACCURACY_M if self.road.tunnel else self._accuracy_m, 1),
+    def _read(self, dt_s: float) -> Shown:
+        now, ignition = self._now, not self.parked
+        driving = now.doing is Doing.DRIVING
+        signals: Shown = {
+            **self._position(dt_s),
             "speed": round(self.speed_ms * 3.6, 2),
-            "heading": round(heading, 1) % 360.0,
             "odo": round(self.odometer_m / 1000, 4),
-            "ignition": not self.parked,
+            "ignition": ignition,
             "brake": self._brake(driving=driving),
         }
+        levels, since = now.levels, max(self._t_s - now.t_s, 0.0)
+        refilling = now.doing is Doing.REFILLING
+        if refilling:
+            levels = self.powertrain.refill(levels, since)
+        elif not ignition:
+            levels = self.powertrain.rest(levels, since)
+        elif not driving:
+            levels = self.powertrain.use(levels, 0.0, 0.0, 0.0, since)
         signals.update(
             self.powertrain.signals(
-                self.speed_ms,
-                ignition=not self.parked,
-                driving=driving,
-                refilling=self._doing is _Doing.REFILLING,
+                levels, self.speed_ms, ignition=ignition, driving=driving, refilling=refilling
             )
         )
+        signals.update(self._condition_signals(driving=driving))
+        if self._harshest[0] <= _HARSH_BRAKING:
+            signals["harsh"] = "braking"
+        elif self._harshest[1] >= _HARSH_ACCELERATION:
+            signals["harsh"] = "acceleration"
+        return signals
+
+    def _position(self, dt_s: float) -> Shown:
+        lon, lat, heading = self.road.at(self.offset_m)
+        acc = _TUNNEL_ACCURACY_M if self.road.tunnel else self._accuracy_m
+        if self._gnss is not None:
+            limit = self.road.limit_ms * 3.6
+            fix = self._gnss.fix(self._t_s, dt_s, lat, lon, limit, tunnel=self.road.tunnel)
+            if fix is None:
+                return {}
+            lat, lon, acc = fix
+        return {
+            "lat": round(lat, 7),
+            "lon": round(lon, 7),
+            "acc": round(acc, 1),
+            "heading": round(heading, 1) % 360.0,
+        }
+
+    def _condition_signals(self, *, driving: bool) -> Shown:
+        self._condition.pass_to(self._t_s - self._began_s, driving=driving)
+        codes = self._condition.codes()
+        signals: Shown = {}
+        if self._t_s >= self._slow_due_s:
+            self._slow_due_s = self._t_s + _SLOW_S
+            signals |= self._condition.tyres()
+            signals["dtc"] = codes
+        elif codes != self._codes:
+            signals["dtc"] = codes
+        self._codes = codes
         return signals
 
     def _brake(self, *, driving: bool) -> float:
         if not driving:
             return 0.0
         if self.speed_ms == 0.0 and self.acceleration <= 0.0:
-            return 20.0  # held at a signal
+            return 20.0  # held at a light or in a queue
         # The first 0.5 m/s² come from the engine or motor.
         return round(min(max((-self.acceleration - 0.5) / 4.0, 0.0), 1.0) * 100, 1)

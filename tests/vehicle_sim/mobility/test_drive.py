@@ -11,23 +11,24 @@ from hypothesis import strategies as st
 from pyproj import Geod
 
 from fleetcell.contract.signals import check_signals
-from vehicle_sim.mobility import ERRANDS, Combustion, Drive, Electric
-from vehicle_sim.readers import Signals
+from vehicle_sim.mobility import ERRANDS, Combustion, Drive, Electric, Traffic
+from vehicle_sim.mobility.drive import Shown
+from vehicle_sim.mobility.following import TICK_S
 from vehicle_sim.roads import load
 
 GEOD = Geod(ellps="WGS84")
 NETWORK = load()
 SEEDS = st.integers(0, 2**32)
-HARDEST = 2.6  # m/s², the briskest driver's brakes
+HARDEST = 2.7  # m/s², the briskest driver's brakes, and rounding
 
 
-def number(signals: Signals, key: str) -> float:
+def number(signals: Shown, key: str) -> float:
     value = signals[key]
     assert isinstance(value, int | float)
     return float(value)
 
 
-def steps(drive: Drive, count: int, dt_s: float) -> Iterator[tuple[Signals, Signals, float]]:
+def steps(drive: Drive, count: int, dt_s: float) -> Iterator[tuple[Shown, Shown, float]]:
     """Pairs of successive readings, with the metres driven between them."""
     before, odometer = drive.advance(0.0), drive.odometer_m
     for _ in range(count):
@@ -36,7 +37,7 @@ def steps(drive: Drive, count: int, dt_s: float) -> Iterator[tuple[Signals, Sign
         before, odometer = after, drive.odometer_m
 
 
-def metres_apart(a: Signals, b: Signals) -> float:
+def metres_apart(a: Shown, b: Shown) -> float:
     return float(GEOD.inv(number(a, "lon"), number(a, "lat"), number(b, "lon"), number(b, "lat"))[2])
 
 
@@ -60,14 +61,16 @@ def test_speed_distance_and_acceleration_agree(seed: int, dt: float) -> None:
 @settings(max_examples=15)
 @given(SEEDS)
 def test_positions_lie_on_a_road_and_limits_are_kept(seed: int) -> None:
-    drive = Drive(NETWORK, seed)
+    drive, over = Drive(NETWORK, seed), 0
     for _, after, _ in steps(drive, 400, 1.0):
         road = drive.road
         assert 0 <= drive.offset_m <= road.length_m + 1e-6
-        assert number(after, "speed") / 3.6 <= road.limit_ms + 0.01
+        assert drive.speed_ms <= road.limit_ms + HARDEST * TICK_S  # braking for a limit ends within a tick
+        over += drive.speed_ms > road.limit_ms + 0.05
         lon, lat = number(after, "lon"), number(after, "lat")
         nearest = min(distance_to_segment(lon, lat, a, b) for a, b in pairwise(road.points))
         assert nearest < 0.05
+    assert over <= 12
 
 
 def distance_to_segment(lon: float, lat: float, a: tuple[float, float], b: tuple[float, float]) -> float:
@@ -101,12 +104,15 @@ def test_every_reading_follows_the_catalogue(seed: int) -> None:
     drive = Drive(NETWORK, seed)
     always = {"lat", "lon", "acc", "speed", "heading", "odo", "range", "lvbat", "ignition", "gear", "brake"}
     own = {"soc"} if isinstance(drive.powertrain, Electric) else {"fuel", "rpm", "coolant"}
-    for _ in range(200):
+    for second in range(200):
         signals = drive.advance(1.0)
         assert check_signals(dict(signals)) == (signals, [])
-        assert set(signals) == always | own
+        slow = {"dtc", "tyre_fl", "tyre_fr", "tyre_rl", "tyre_rr"}
+        assert set(signals) - slow - {"harsh"} == always | own
+        assert bool(set(signals) & slow) is (second % 60 == 0)
 
 
+@settings(max_examples=10)
 @given(SEEDS, st.integers(1, 50))
 def test_the_same_seed_drives_the_same_way_in_steps_of_any_size(seed: int, parts: int) -> None:
     whole, again = Drive(NETWORK, seed), Drive(NETWORK, seed)
@@ -143,7 +149,8 @@ def test_a_vehicle_that_runs_errands_parks_with_the_ignition_off_after_each_trip
 
 
 def test_vehicles_differ() -> None:
-    drives = [Drive(NETWORK, f"fleet:{i}") for i in range(200)]
+    traffic = Traffic(NETWORK, 1)
+    drives = [Drive(NETWORK, f"fleet:{i}", traffic=traffic) for i in range(200)]
     starts = {(d.road.index, d.offset_m) for d in drives}
     assert len(starts) == 200
     assert len({d.road.index for d in drives}) > 100
@@ -154,17 +161,18 @@ def test_vehicles_differ() -> None:
 
 
 def test_most_of_a_fleet_is_moving_and_the_rest_stands_at_signals_or_parks() -> None:
-    drives = [Drive(NETWORK, i) for i in range(100)]
+    traffic = Traffic(NETWORK, 1)
+    drives = [Drive(NETWORK, i, traffic=traffic) for i in range(60)]
     moving = stopped = parked = 0
-    for minute in range(10):
+    for _ in range(10):
         for drive in drives:
-            drive.advance(60.0 + minute)
+            drive.advance(61.0)
             moving += drive.speed_ms > 0
             parked += drive.parked
             stopped += drive.speed_ms == 0 and not drive.parked
-    assert moving > 500
-    assert stopped > 50
-    assert parked > 20
+    assert moving > 250
+    assert stopped > 30
+    assert parked > 12
 
 
 def test_driving_takes_charge_and_an_hour_is_a_towns_hour() -> None:
@@ -179,7 +187,7 @@ def test_driving_takes_charge_and_an_hour_is_a_towns_hour() -> None:
 def test_a_low_battery_is_charged_with_the_ignition_off() -> None:
     drive = Drive(NETWORK, 5, powertrain="electric")
     assert isinstance(drive.powertrain, Electric)
-    drive.powertrain._energy_j = 0.08 * drive.powertrain._capacity_j
+    drive._vehicle.levels = drive._vehicle.levels._replace(store=0.08 * drive.powertrain.capacity_j)
     readings = [drive.advance(10.0) for _ in range(1000)]
     charging = [
         (a, b) for a, b in pairwise(readings) if not a["ignition"] and number(b, "soc") > number(a, "soc")

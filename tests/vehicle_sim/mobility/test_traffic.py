@@ -1,0 +1,290 @@
+"""All vehicles together: what holds at every tick, and that it is the same every time."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.vehicle_sim.roads.grids import grid
+from vehicle_sim.mobility import ALWAYS_OUT, Drive, Traffic
+from vehicle_sim.mobility.driver import Plan
+from vehicle_sim.mobility.following import HARDEST_MS2, TICK_S, idm_acceleration, stopping_speed
+from vehicle_sim.mobility.junctions import STOP_LINE_M
+from vehicle_sim.mobility.kinds import CAR, ERRANDS, KINDS, Habit, kind_of, with_habit
+from vehicle_sim.mobility.lights import CYCLE_S, Lights
+from vehicle_sim.mobility.vehicle import Doing, Vehicle
+from vehicle_sim.roads import load
+from vehicle_sim.roads.tags import Control
+
+if TYPE_CHECKING:
+    from vehicle_sim.roads import RoadNetwork
+
+HELSINKI = load()
+GRID = grid(4, 120.0, no_turns=True)
+NETWORKS = {"helsinki": HELSINKI, "grid": GRID}
+BUSY = Habit((60.0, 400.0), (10.0, 60.0), 0.5)
+
+
+def crowd(network: RoadNetwork, seed: int, count: int) -> Traffic:
+    """Vehicles of all kinds that hardly ever stand."""
+    traffic = Traffic(network, seed)
+    for number in range(count):
+        kind = with_habit(list(KINDS.values())[number % len(KINDS)], BUSY)
+        traffic.add(Vehicle(network, f"{seed}:{number}", kind))
+    return traffic
+
+
+def on_lanes(traffic: Traffic) -> list[list[Vehicle]]:
+    """The vehicles of each road, the first one first."""
+    roads = []
+    for first in traffic.lanes.first:
+        vehicle, found = first, []
+        while vehicle is not None:
+            found.append(vehicle)
+            vehicle = vehicle.behind
+        roads.append(found)
+    return roads
+
+
+@settings(max_examples=8)
+@given(st.sampled_from(sorted(NETWORKS)), st.integers(0, 2**32), st.integers(2, 60))
+def test_nobody_drives_through_anybody(where: str, seed: int, count: int) -> None:
+    traffic = crowd(NETWORKS[where], seed, count)
+    for _ in range(300):
+        traffic.run_until(traffic.t_s)
+        seen = set()
+        for road, vehicles in enumerate(on_lanes(traffic)):
+            for place, vehicle in enumerate(vehicles):
+                assert vehicle.road == road
+                assert vehicle.doing is Doing.DRIVING
+                assert vehicle.index not in seen
+                seen.add(vehicle.index)
+                if place:
+                    ahead = vehicles[place - 1]
+                    assert vehicle.ahead is ahead
+                    assert ahead.offset_m - ahead.kind.length_m >= vehicle.offset_m
+        assert seen == {v.index for v in traffic.vehicles if v.doing is Doing.DRIVING}
+
+
+@settings(max_examples=8)
+@given(st.sampled_from(sorted(NETWORKS)), st.integers(0, 2**32), st.integers(1, 40))
+def test_turns_one_ways_and_limits_are_kept(where: str, seed: int, count: int) -> None:
+    network = NETWORKS[where]
+    traffic = crowd(network, seed, count)
+    before = [(v.road, v.odometer_m, v.speed_ms, v.levels.store) for v in traffic.vehicles]
+    turns = 0
+    for _ in range(400):
+        doing = [v.doing for v in traffic.vehicles]
+        traffic.run_until(traffic.t_s)
+        for v, (road, odometer, speed, store), did in zip(traffic.vehicles, before, doing, strict=True):
+            path = [road]
+            while path[-1] != v.road:  # what lies between on its route; short roads take no tick
+                path.append(v.route[v.route.index(path[-1]) + 1])
+                turns += 1
+                assert path[-1] in network.successors[path[-2]]
+            driven = v.odometer_m - odometer
+            assert 0 <= driven <= (speed + v.speed_ms) / 2 * TICK_S + 1e-6
+            limit = max(network.roads[r].limit_ms for r in path)
+            assert v.speed_ms <= limit + v.driver.brake * TICK_S
+            assert v.speed_ms <= v.driver.fastest_ms + 1e-9
+            if did is Doing.DRIVING and v.doing is Doing.DRIVING:
+                assert v.speed_ms - speed <= v.driver.accelerate * TICK_S + 1e-9
+                if speed > 0 and driven > 0 and v.acceleration >= 0 and v.doing is Doing.DRIVING:
+                    assert v.levels.store <= store  # nothing fills up on the way
+        before = [(v.road, v.odometer_m, v.speed_ms, v.levels.store) for v in traffic.vehicles]
+    assert turns > count
+
+
+@settings(max_examples=5)
+@given(st.integers(0, 2**32))
+def test_who_asks_and_when_changes_nothing(seed: int) -> None:
+    """One run reads all vehicles in step; the other in a random order, some of them late."""
+
+    def run(order: random.Random | None) -> list[list[object]]:
+        traffic = Traffic(GRID, seed)
+        drives = [Drive(GRID, f"{seed}:{i}", traffic=traffic, habit=BUSY) for i in range(12)]
+        readings: list[list[object]] = [[] for _ in drives]
+        left = [i for i in range(12) for _ in range(90)]
+        if order is not None:
+            for start in range(0, len(left), 200):
+                some = left[start : start + 200]
+                order.shuffle(some)
+                left[start : start + 200] = some
+        else:
+            left = list(range(12)) * 90
+        for i in left:
+            readings[i].append(drives[i].advance(1.0))
+        return readings
+
+    in_step = run(None)
+    assert run(None) == in_step
+    late = run(random.Random(seed))
+    for mine, theirs in zip(in_step, late, strict=True):
+        assert mine == theirs
+
+
+def test_a_queue_forms_behind_who_stands_and_dissolves() -> None:
+    """One vehicle is held on its lane; those who follow stand behind it, in order, and go on after it."""
+    traffic = crowd(GRID, 3, 60)
+    traffic.run_until(60.0)
+    held = next(
+        v
+        for v in traffic.vehicles
+        if v.doing is Doing.DRIVING and v.behind is not None and GRID.roads[v.road].length_m - v.offset_m > 20
+    )
+    follower = held.behind
+    assert follower is not None
+    held.plan = Plan()
+    held.plan.knot(0.0, 0.001, 0.001)
+    held.plan.knot(1e6, 0.0, 0.001)
+    held.along_m, held.knot = 0.0, 0
+    traffic.run_until(traffic.t_s + 40.0)
+    if follower.road == held.road and follower.doing is Doing.DRIVING:
+        assert follower.speed_ms < 0.5
+        assert 0 <= held.offset_m - held.kind.length_m - follower.offset_m < 10
+
+
+def test_who_cannot_move_pulls_over_in_the_end() -> None:
+    """More vehicles than the roads can take: nobody blocks them for ever."""
+    traffic = crowd(GRID, 1, 250)
+    traffic.run_until(200.0)
+    assert max(v.still_s for v in traffic.vehicles if v.doing is Doing.DRIVING) <= 61.0
+    odometers = [v.odometer_m for v in traffic.vehicles]
+    traffic.run_until(400.0)
+    moved = sum(v.odometer_m > odometer for v, odometer in zip(traffic.vehicles, odometers, strict=True))
+    assert moved > 60
+
+
+def test_a_parked_vehicle_is_not_touched_until_it_sets_off() -> None:
+    traffic = Traffic(HELSINKI, 1)
+    vehicle = Vehicle(HELSINKI, "sleeper", with_habit(CAR, Habit((60, 90), (3600, 7200), 1.0)), "electric")
+    traffic.add(vehicle)
+    while vehicle.doing is not Doing.PARKED:
+        traffic.run_until(traffic.t_s)
+    moments, parked_at = len(vehicle.trail), traffic.t_s
+    traffic.run_until(parked_at + 3500.0)
+    assert len(vehicle.trail) == moments
+    assert vehicle.doing is Doing.PARKED
+    traffic.run_until(parked_at + 7300.0)
+    assert len(vehicle.trail) > moments
+
+
+def test_red_lights_are_stopped_at() -> None:
+    """Nobody who can stop drives over the line of a red light."""
+    crossed = red = 0
+    for seed in range(6):
+        traffic = Traffic(HELSINKI, seed)
+        vehicle = Vehicle(HELSINKI, seed, with_habit(CAR, ALWAYS_OUT))
+        traffic.add(vehicle)
+        lights, over_line = Lights(HELSINKI, seed), 0.0
+        for _ in range(1200):
+            road, offset, t = HELSINKI.roads[vehicle.road], vehicle.offset_m, traffic.t_s
+            line = road.length_m - min(STOP_LINE_M, road.length_m / 2)
+            traffic.run_until(t)
+            if offset <= line + 1.0:  # at the line
+                over_line = t
+            elif vehicle.doing is not Doing.DRIVING:
+                over_line = math.nan  # it stood at the kerb beyond the line
+            if road.control is Control.SIGNAL and vehicle.road != road.index:
+                crossed += 1
+                red += lights.red(road.index, over_line) and lights.red(road.index, over_line - 5.0)
+    assert crossed > 40
+    assert red == 0
+
+
+def test_lights_of_a_junction_do_not_have_green_across_each_other() -> None:
+    lights = Lights(GRID, 7)
+    for node in {road.end for road in GRID.roads}:
+        arms = [road for road in GRID.roads if road.end == node and road.control is Control.SIGNAL]
+        for t in range(int(CYCLE_S)):
+            green = [arm for arm in arms if not lights.red(arm.index, float(t))]
+            axes = {round(arm.headings[-1]) % 180 // 90 for arm in green}
+            assert len(axes) <= 1
+    assert not lights.red(next(r.index for r in GRID.roads if r.control is None), 3.0)
+
+
+@given(
+    st.floats(0, 40),
+    st.floats(1, 40),
+    st.floats(0.5, 3),
+    st.floats(0.5, 3),
+    st.floats(0.8, 2),
+    st.floats(0.1, 500),
+    st.floats(-20, 20),
+)
+def test_the_model_of_treiber(
+    speed: float, wish: float, accelerate: float, brake: float, headway: float, gap: float, closing: float
+) -> None:
+    found = idm_acceleration(speed, wish, accelerate, brake, headway, gap, closing)
+    assert found <= accelerate
+    assert found <= idm_acceleration(speed, wish, accelerate, brake, headway, gap * 2, closing) + 1e-9
+    assert found >= idm_acceleration(speed, wish, accelerate, brake, headway, gap, closing + 1) - 1e-9
+
+
+def test_the_models_fixed_points() -> None:
+    assert idm_acceleration(10, 10, 1.5, 2, 1.2, float("inf"), 0) == 0
+    assert idm_acceleration(0, 10, 1.5, 2, 1.2, float("inf"), 0) == 1.5
+    assert idm_acceleration(0, 10, 1.5, 2, 1.2, 2.0, 0) == 0  # standing, at the gap of a jam
+    speed = 8.0
+    gap = (2.0 + 1.2 * speed) / (1 - (speed / 10) ** 4) ** 0.5  # the equilibrium gap of the paper
+    assert idm_acceleration(speed, 10, 1.5, 2, 1.2, gap, 0) == pytest.approx(0, abs=1e-12)
+
+
+@given(st.floats(0, 40), st.floats(0, 300), st.floats(0, 20), st.floats(0.5, 7))
+def test_who_keeps_the_stopping_speed_can_stop(
+    speed: float, distance: float, end: float, brake: float
+) -> None:
+    new = stopping_speed(speed, distance, end, brake)
+    if new > 0:
+        left = distance - (speed + new) / 2 * TICK_S
+        assert new**2 <= end**2 + 2 * brake * left + 1e-6
+    # And who could stop from the beginning does it without braking harder.
+    if speed**2 <= end**2 + 2 * brake * distance:
+        assert new >= speed - brake * TICK_S - 1e-6
+
+
+def test_the_day_has_its_hours() -> None:
+    assert kind_of("van-0003").name == "van"
+    assert kind_of("something") is CAR
+    for kind in KINDS.values():
+        assert len(kind.habit.busy) == 24
+        assert all(0 < busy <= 1 for busy in kind.habit.busy)
+    assert CAR.habit.stop_factor(3.0) == pytest.approx(20)
+    assert CAR.habit.stop_factor(7.5) == 1.0
+    assert CAR.habit.stop_factor(None) == 1.0
+    assert ERRANDS.stop_factor(3.0) == 1.0
+    parked = []
+    for hour in (3.0, 8.0):
+        traffic = Traffic(GRID, 1, start_hour=hour)
+        for number in range(30):
+            habit = Habit((30, 90), (30, 60), 1.0, busy=CAR.habit.busy)
+            traffic.add(Vehicle(GRID, number, with_habit(CAR, habit)))
+        traffic.run_until(1200.0)
+        parked.append(sum(v.doing is Doing.PARKED for v in traffic.vehicles))
+    assert parked[0] > parked[1] + 5
+
+
+def test_kinds_differ_on_the_road() -> None:
+    hardest = {}
+    for name in ("taxi", "truck"):
+        traffic = Traffic(GRID, 1)
+        vehicle = Vehicle(GRID, 5, with_habit(KINDS[name], BUSY))
+        traffic.add(vehicle)
+        found = 0.0
+        for _ in range(600):
+            traffic.run_until(traffic.t_s)
+            found = max(found, vehicle.acceleration)
+        hardest[name] = found
+    assert hardest["truck"] < 0.91 < 1.3 < hardest["taxi"] < HARDEST_MS2
+
+
+def test_a_grid_is_a_network() -> None:
+    """The grid of these tests has what they are about."""
+    assert any(len(following) < 3 for following in GRID.successors)
+    assert any(road.reverse is None for road in GRID.roads)
+    assert {road.control for road in GRID.roads} >= {None, Control.SIGNAL, Control.STOP, Control.GIVE_WAY}
