@@ -11,7 +11,7 @@ import pytest
 from tests.vehicle_sim.conftest import mortal, platform, shared_broker
 from tests.vehicle_sim.garage import NOON_MS, SIGNALS, Garage, make, opened
 from tests.vehicle_sim.links.virtual import SteadyAir, quiet_link
-from vehicle_sim.app import RunOptions, run_simulation
+from vehicle_sim.app import ReplayOptions, RunOptions, run_replay, run_simulation
 from vehicle_sim.links import PROFILES, Links, load
 from vehicle_sim.links.air import Change
 from vehicle_sim.links.transport import Modem
@@ -108,6 +108,16 @@ async def test_without_a_tunnel_a_run_delivers_everything(platform: SmallPlatfor
     assert score.made == score.acked > 30
     readings = platform.gateway.readings.values()
     assert {sample.s.get("rat") for found in readings for sample in found.values()} == {"LTE"}
+
+
+async def test_a_replay_on_a_link_delivers_everything(platform: SmallPlatform, tmp_path: Path) -> None:
+    log = tmp_path / "bus.csv"
+    rows = [f"2026-01-01T12:00:{second:02}Z,{60.17 + second / 1e4:.4f},24.94" for second in range(30)]
+    log.write_text("\n".join(["time,lat,lon", *rows]) + "\n")
+    options = ReplayOptions([log], platform.layout.root, speed=20, link="3g", seed=2)
+    score = await run_replay(options)
+    assert score.complete
+    assert score.made == score.acked == 30
 
 
 async def test_the_modem_shows_its_cell_until_the_tunnel() -> None:
