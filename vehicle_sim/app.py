@@ -40,7 +40,15 @@ async def run_simulation(options: RunOptions) -> Score:
         FleetcellError: no platform, a refused flag, a broken road network; the message says what to do.
     """
     from vehicle_sim import roads  # noqa: PLC0415 - the road network is not needed for a replay
-    from vehicle_sim.mobility import ALWAYS_OUT, ERRANDS, Drive, Traffic, kind_of  # noqa: PLC0415 - likewise
+    from vehicle_sim.mobility import (  # noqa: PLC0415 - likewise
+        ALWAYS_OUT,
+        ERRANDS,
+        FAULTY_CLOCKS,
+        Drive,
+        GnssErrors,
+        Traffic,
+        kind_of,
+    )
 
     options.check()
     platform = _platform(options)
@@ -63,6 +71,8 @@ async def run_simulation(options: RunOptions) -> Score:
                 habit=ERRANDS if vehicle in parking else ALWAYS_OUT,
                 kind=kind_of(vehicle),
                 traffic=traffic,
+                gnss=GnssErrors() if options.gnss_errors else None,
+                clock=FAULTY_CLOCKS if options.clock_errors else None,
             )
             for vehicle in fleet.units
         }

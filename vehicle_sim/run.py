@@ -41,6 +41,8 @@ class RunOptions:
     rate_hz: float = 1.0
     duration_s: float | None = None
     sleepers: float = 0.0  # share of the vehicles that park after each trip and whose units then sleep
+    gnss_errors: bool = False
+    clock_errors: bool = False
     seed: int | None = None
     link: str = "perfect"
     region: str | None = None
@@ -112,7 +114,7 @@ class Simulation:
                 signals |= unit.modem.signals()
             if not unit.asleep or due - read_at >= self._power.reading_s:
                 read_at = due
-                self._fleet.record(unit, int(time.time() * 1000), signals)
+                self._fleet.record(unit, drive.dated(int(time.time() * 1000)), signals)
             due += period_s
             if loop.time() - due > _BEHIND_S:
                 due = loop.time()

@@ -42,6 +42,12 @@ def run(
     sleepers: Annotated[
         float, typer.Option(help="Share of the vehicles that park after each trip and then sleep, 0 to 1.")
     ] = 0.0,
+    gnss_errors: Annotated[
+        bool, typer.Option("--gnss-errors", help="Positions drift, and are missing in tunnels and outages.")
+    ] = False,
+    clock_errors: Annotated[
+        bool, typer.Option("--clock-errors", help="Clocks drift, and jump to 1970 or by 1,024 weeks.")
+    ] = False,
     seed: Seed = None,
     score: ShowScore = False,
     as_json: AsJson = False,
@@ -58,6 +64,8 @@ def run(
         rate_hz=rate,
         duration_s=duration,
         sleepers=sleepers,
+        gnss_errors=gnss_errors,
+        clock_errors=clock_errors,
         seed=seed,
         link=link,
         region=region,

@@ -25,7 +25,7 @@ from vehicle_sim.unit import PresencePolicy
 if TYPE_CHECKING:
     from fleetcell.contract.messages import Sample
     from tests.vehicle_sim.small_platform import SmallPlatform
-    from vehicle_sim.mobility import Habit, Kind, Traffic
+    from vehicle_sim.mobility import ClockErrors, GnssErrors, Habit, Kind, Traffic
     from vehicle_sim.roads import RoadNetwork
     from vehicle_sim.session import VehicleUnit
 
@@ -131,8 +131,18 @@ async def test_sleepers_of_a_run_park_after_each_trip(
 ) -> None:
     habits: list[Habit] = []
 
-    def noting(network: RoadNetwork, seed: str, *, habit: Habit, kind: Kind, traffic: Traffic) -> Drive:
+    def noting(
+        network: RoadNetwork,
+        seed: str,
+        *,
+        habit: Habit,
+        kind: Kind,
+        traffic: Traffic,
+        gnss: GnssErrors | None,
+        clock: ClockErrors | None,
+    ) -> Drive:
         habits.append(habit)
+        assert (gnss, clock) == (None, None)
         return Drive(network, seed, habit=habit, kind=kind, traffic=traffic)
 
     monkeypatch.setattr("vehicle_sim.mobility.Drive", noting)

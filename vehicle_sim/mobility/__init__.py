@@ -1,5 +1,6 @@
 """How vehicles move and what their sensors say: pure, seeded, without a clock."""
 
+from vehicle_sim.mobility.device_clock import FAULTY as FAULTY_CLOCKS
 from vehicle_sim.mobility.device_clock import ClockErrors, DeviceClock
 from vehicle_sim.mobility.drive import Drive
 from vehicle_sim.mobility.gnss import GnssErrors
@@ -10,6 +11,7 @@ from vehicle_sim.mobility.traffic import Traffic
 __all__ = [
     "ALWAYS_OUT",
     "ERRANDS",
+    "FAULTY_CLOCKS",
     "ClockErrors",
     "Combustion",
     "DeviceClock",

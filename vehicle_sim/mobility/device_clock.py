@@ -38,6 +38,9 @@ class ClockErrors:
     jumps: tuple[Jump, ...] = (Jump.EPOCH, Jump.WEEK_ROLLOVER)
 
 
+FAULTY: Final = ClockErrors(jump_every_s=6 * 3600.0)
+
+
 class DeviceClock:
     """One clock; ask it in the order of time. The same errors and seed give the same clock."""
 

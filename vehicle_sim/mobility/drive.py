@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING, Final, Literal
 
 from vehicle_sim.mobility.condition import Condition
+from vehicle_sim.mobility.device_clock import ClockErrors, DeviceClock
 from vehicle_sim.mobility.gnss import Gnss, GnssErrors
 from vehicle_sim.mobility.kinds import ALWAYS_OUT, CAR, Habit, Kind, with_habit
 from vehicle_sim.mobility.powertrain import Combustion
@@ -50,6 +51,7 @@ class Drive:
         kind: Kind | None = None,
         traffic: Traffic | None = None,
         gnss: GnssErrors | None = None,
+        clock: ClockErrors | None = None,
     ) -> None:
         """A vehicle somewhere on the network.
 
@@ -68,6 +70,7 @@ class Drive:
         rng = random.Random(f"{seed}:instruments")  # noqa: S311 - a simulation, not a secret
         self._accuracy_m = rng.uniform(2.0, 6.0)
         self._gnss = None if gnss is None else Gnss(gnss, seed)
+        self._clock = None if clock is None else DeviceClock(clock, seed)
         self._condition = Condition(kind, seed, engine=isinstance(vehicle.powertrain, Combustion))
         self._slow_due_s = self._t_s
         self._codes: list[str] = []
@@ -104,6 +107,10 @@ class Drive:
         self._look()
         self._shown = self._read(dt_s)
         return dict(self._shown)
+
+    def dated(self, true_ms: int) -> int:
+        """How the unit dates a reading of this moment, in ms since 1970, when that is the true time."""
+        return true_ms if self._clock is None else self._clock.read(self._t_s - self._began_s, true_ms)
 
     def _look(self) -> None:
         """Follow the vehicle's trail to this moment."""

@@ -164,6 +164,15 @@ def test_a_jump_is_known_by_its_date_and_ends(seed: int, jump: Jump) -> None:
     assert longest <= 200  # jumps may follow each other
 
 
+def test_a_drive_dates_its_readings_by_its_own_clock() -> None:
+    right = Drive(NETWORK, 1)
+    wrong = Drive(NETWORK, 1, clock=ClockErrors(jump_every_s=1.0, jump_s=(1e6, 1e6), jumps=(Jump.EPOCH,)))
+    for drive in (right, wrong):
+        drive.advance(60.0)
+    assert right.dated(NOW_MS) == NOW_MS
+    assert 0 < wrong.dated(NOW_MS) < 60_000
+
+
 def test_without_jumps_there_are_none() -> None:
     clock = DeviceClock(ClockErrors(jump_every_s=1.0, jumps=()), 1)
     assert abs(clock.read(1e6, NOW_MS) - NOW_MS) < 200
