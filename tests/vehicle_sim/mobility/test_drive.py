@@ -226,3 +226,28 @@ def test_time_does_not_run_back() -> None:
 def test_no_time_changes_nothing() -> None:
     drive = Drive(NETWORK, random.Random(4).random().hex())
     assert drive.advance(0.0) == drive.advance(0.0)
+
+
+@settings(max_examples=8)
+@given(SEEDS)
+def test_fuel_only_falls_but_at_a_pump(seed: int) -> None:
+    drive = Drive(NETWORK, seed, powertrain="combustion", habit=ERRANDS)
+    before = drive.advance(0.0)
+    for _ in range(600):
+        after = drive.advance(2.0)
+        if number(after, "fuel") > number(before, "fuel"):
+            assert not before["ignition"] or not after["ignition"]
+            assert number(before, "fuel") < 16  # the driver saw to it
+        if number(after, "odo") > number(before, "odo"):
+            assert number(after, "fuel") <= number(before, "fuel")
+        before = after
+
+
+def test_harsh_braking_is_told_in_the_next_reading_and_no_more() -> None:
+    drive = Drive(NETWORK, 3)
+    while drive.speed_ms < 6:
+        assert "harsh" not in drive.advance(1.0)
+    trail = drive._vehicle.trail
+    trail[-1] = trail[-1]._replace(acceleration=-4.0)
+    assert drive.advance(1.0)["harsh"] == "braking"
+    assert "harsh" not in drive.advance(2.0)
