@@ -144,9 +144,18 @@ def test_a_queue_forms_behind_who_stands_and_dissolves() -> None:
     held.plan.knot(1e6, 0.0, 0.001)
     held.along_m, held.knot = 0.0, 0
     traffic.run_until(traffic.t_s + 40.0)
-    if follower.road == held.road and follower.doing is Doing.DRIVING:
-        assert follower.speed_ms < 0.5
-        assert 0 <= held.offset_m - held.kind.length_m - follower.offset_m < 10
+    assert follower.road == held.road
+    assert follower.doing is Doing.DRIVING
+    assert follower.speed_ms == 0.0
+    assert 1.0 < held.offset_m - held.kind.length_m - follower.offset_m < 4.0  # about the gap of a jam
+    place = held.offset_m
+    held.plan = Plan()  # and on it goes, to the end of the road
+    held.plan.knot(0.0, 10.0, 10.0)
+    held.plan.knot(GRID.roads[held.road].length_m - place, 0.0, 10.0)
+    held.along_m, held.knot = 0.0, 0
+    began = follower.odometer_m
+    traffic.run_until(traffic.t_s + 20.0)
+    assert follower.odometer_m - began > 5.0
 
 
 def test_who_cannot_move_pulls_over_in_the_end() -> None:
