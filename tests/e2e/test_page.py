@@ -186,7 +186,7 @@ def test_on_a_phone_the_list_is_a_sheet_and_the_panel_fills_the_screen(open_page
     low = _box(sheet)["height"]
     page.get_by_role("button", name="Make the list larger").click()
     until(lambda: _box(sheet)["height"] > low + 200, what="a larger sheet")
-    page.get_by_role("option").first.click()
+    page.locator("[data-vehicle][data-state=online]").first.click()
     panel = page.locator("[data-panel]")
     assert _box(panel)["width"] == 390
     panel.get_by_role("button", name="Follow").click()
