@@ -25,7 +25,7 @@ help:
 
 up:
 	@$(SETUP) --extra grafana --extra roads python web
-	@exec $(BIN)/fleetcell up $(ARGS) $(UP_ARGS)
+	@exec $(BIN)/fleetcell up --link tunnel $(ARGS)
 
 test:
 	@$(SETUP) --extra dev python web system
