@@ -37,6 +37,7 @@ class Shown(NamedTuple):
     state: State
     reason: str
     epoch: int
+    region: str | None
 
 
 class Verdict(NamedTuple):

@@ -51,12 +51,16 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class News(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What has just happened. `began` and `ended` are a session's; `done` is an order's moment."""
+    """What has just happened. `began` and `ended` are a session's; `done` is an order's moment.
+
+    `region`: of those that drive from one to another (`_presence_roamers`).
+    """
 
     at: float
     what: str
     unit: str = ""
     order: str = ""
+    region: str | None = None
     bytes: dict[str, int] | None = None
 
 

@@ -5,7 +5,9 @@ processes of their own, each behind a small relay (a link) that can be reset or 
 readings, so all bytes are presence. What really happened is told by those who did it: times are of one
 monotonic clock. The frame is a client of the live WebSocket, as a browser is.
 
-Beside it, 10,000 seeded take-overs, handovers and late wills go to the real register on a clock of its own.
+Then other units drive over the border between two regions of a second `fleetcell up`, with readings and
+without relays. Last, 10,000 seeded take-overs, handovers and late wills go to the real register on a clock of
+its own.
 """
 
 from __future__ import annotations
@@ -17,31 +19,30 @@ import random
 import signal
 import statistics
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from websockets.asyncio.client import connect as connect_websocket
 
+from benchmarks._presence_handover import drive_over_the_border
 from benchmarks._presence_seeded import play
-from benchmarks._presence_truth import ASLEEP, GONE, OFFLINE, ONLINE, UNKNOWN, Book, Shown, State
+from benchmarks._presence_truth import ASLEEP, GONE, OFFLINE, ONLINE, UNKNOWN, Book, State
 from benchmarks._presence_units import Crew, News, Order
+from benchmarks._presence_up import ROOT, LiveFrame, platform_up
 from benchmarks.ingest import postgres
 from fleetcell.contract.presence import Timers
-from vehicle_sim.provisioning import Accounts, find_platform
+from vehicle_sim.provisioning import Accounts
 from vehicle_sim.unit import PresencePolicy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from vehicle_sim.provisioning import Platform
 
 ABOUT = "presence: delay of each kind of loss in the live frame, false offline, wrong state, bytes an hour"
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 TIMERS: Final = Timers()
 POLICY: Final = PresencePolicy()
 BLACK_HOLE_S: Final = 1.5 * POLICY.keep_alive_s
@@ -88,8 +89,8 @@ class Scene:
     platform: Platform
     secrets: dict[str, str]
     seed: int
-    book: Book = field(default_factory=Book)
-    delays: dict[str, list[float]] = field(default_factory=dict)
+    frame: LiveFrame = field(default_factory=LiveFrame)
+    book: Book = field(init=False)
     crews: list[Crewed] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     down: set[str] = field(default_factory=set)  # units that are gone, until they are revived
@@ -97,33 +98,11 @@ class Scene:
     began: dict[str, float] = field(default_factory=dict)  # when its last session began
     awaited: list[tuple[str, str, float, frozenset[State], int]] = field(default_factory=list)
     settling: bool = False  # the gateway was away: units have an interval to settle
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def __post_init__(self) -> None:
+        self.book = Book(shown=self.frame.shown)
 
     # -- what comes in ------------------------------------------------------------------------
-
-    async def watch(self, ready: asyncio.Event) -> None:
-        """Read the live frame, as a browser does."""
-        address = self.platform.api_url.replace("http", "ws", 1) + "/api/v1/live"
-        headers = {"Authorization": f"Bearer {self.platform.api_key}"}
-        async with connect_websocket(
-            address, additional_headers=headers, max_size=None, compression=None
-        ) as frames:
-            async for text in frames:
-                at, frame = time.monotonic(), msgspec.json.decode(text)
-                match frame["type"]:
-                    case "snapshot":
-                        ready.set()
-                    case "presence":
-                        for change in frame["changes"]:
-                            self._show(at, change)
-                    case _:
-                        pass
-                async with self.changed:
-                    self.changed.notify_all()
-
-    def _show(self, at: float, change: dict[str, Any]) -> None:
-        shown = Shown(at, State(change["state"]), change["reason"], change["epoch"])
-        self.book.shown[change["vehicle"]].append(shown)
 
     async def listen(self, crew: Crewed) -> None:
         """Read what a process of units tells."""
@@ -191,21 +170,9 @@ class Scene:
         self.crews.append(crewed)
         self.tasks.append(asyncio.create_task(self.listen(crewed)))
 
-    async def until(self, condition: Callable[[], bool], within_s: float) -> bool:
-        """Wait for a change of the frame that makes it true."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s), self.changed:
-                await self.changed.wait_for(condition)
-        return condition()
-
     def live(self) -> list[str]:
         """Units that should be online."""
         return [name for name in self.secrets if name not in self.down]
-
-    def all_are(self, names: list[str], states: frozenset[State]) -> bool:
-        """Whether the frame shows all of them so."""
-        shown = self.book.shown
-        return all(shown[name] and shown[name][-1].state in states for name in names)
 
     async def bytes(self) -> dict[str, int]:
         """What has passed the links of the units until now."""
@@ -248,13 +215,14 @@ async def run(
         await revive(scene, say)
         await mass_kill(scene, say)
         ended = time.monotonic()
+    handovers = await drive_over_the_border(seed, say)
     async with postgres() as dsn:
         seeded = await play(dsn, SEEDED_UNITS, SEEDED, seed, say)
-    verdict = scene.book.judge(ended)
+    verdict, faults = scene.book.judge(ended), handovers.faults()
     kinds = {kind: describe(delays) for kind, delays in scene.measured().items()}
     single = [delay for kind in ("process_kill", "tcp_reset") for delay in scene.measured().get(kind, [])]
     return {
-        "false_offline": verdict.false_offline + seeded.false_offline,
+        "false_offline": verdict.false_offline + faults["false_offline"] + seeded.false_offline,
         "single_kill_p99_ms": describe(single)["p99_ms"],
         "mass_kill_max_ms": kinds["mass_kill"]["max_ms"],
         "black_hole_over_keepalive_s": over_keep_alive(kinds.get("black_hole")),
@@ -266,6 +234,9 @@ async def run(
         "seeded": {**seeded.counts, "false_offline": seeded.false_offline, "unsettled": seeded.unsettled},
         **kinds,
         **broker,
+        "handover": describe(handovers.shown_after_s()),
+        "handover_served": describe(handovers.served_after_s()),
+        "handover_faults": faults,
         "vehicles": vehicles,
         "seed": seed,
     }
@@ -314,8 +285,8 @@ async def broker_kill(scene: Scene, say: Callable[[str], None]) -> dict[str, obj
     for name in live:
         scene.book.goal(name, at, UNKNOWN, DEAF_WINDOW_S)
         scene.await_("broker_kill", name, at, UNKNOWN)
-    await scene.until(lambda: scene.all_are(live, UNKNOWN), 30)
-    settled = await scene.until(lambda: scene.all_are(live, ONLINE), SETTLE_WINDOW_S + 30)
+    await scene.frame.until(lambda: scene.frame.all_are(live, UNKNOWN), 30)
+    settled = await scene.frame.until(lambda: scene.frame.all_are(live, ONLINE), SETTLE_WINDOW_S + 30)
     scene.settling = False
     back = min((scene.began[name] for name in live if scene.began.get(name, 0.0) > at), default=at)
     delays: list[float | None] = []
@@ -334,7 +305,7 @@ async def revive(scene: Scene, say: Callable[[str], None]) -> None:
         crew_of[name].order(Order("heal", name))
     await scene.man([name for name in scene.down if name not in silent], 1.0)
     scene.down.clear()
-    if not await scene.until(lambda: scene.all_are(scene.live(), ONLINE), 120):
+    if not await scene.frame.until(lambda: scene.frame.all_are(scene.live(), ONLINE), 120):
         say("not all of them did")
 
 
@@ -346,7 +317,7 @@ async def mass_kill(scene: Scene, say: Callable[[str], None]) -> None:
     for crew in scene.crews:
         if crew.process.returncode is None:
             scene.kill(crew, MASS_WINDOW_S, "mass_kill")
-    await scene.until(lambda: scene.all_are(live, OFFLINE), TIMERS.linger_s + 15)
+    await scene.frame.until(lambda: scene.frame.all_are(live, OFFLINE), TIMERS.linger_s + 15)
 
 
 # -- the stage -----------------------------------------------------------------------------------
@@ -355,41 +326,24 @@ async def mass_kill(scene: Scene, say: Callable[[str], None]) -> None:
 @contextlib.asynccontextmanager
 async def stage(vehicles: int, seed: int, say: Callable[[str], None]) -> AsyncIterator[Scene]:
     """The platform, the frame and all units, online."""
-    with tempfile.TemporaryDirectory(prefix="fleetcell-", ignore_cleanup_errors=True) as name:
-        data = Path(name)
-        os.chmod(data, 0o755)  # noqa: S103, PTH101 - the database may run as another user
-        say("fleetcell up")
-        up = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fleetcell", "up", "--no-sim", "--data", str(data)),
-            *("--port", "0", "--ws-port", "0", "--mqtt-port", "0"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            cwd=ROOT,
-        )
-        scene: Scene | None = None
+    say("fleetcell up")
+    async with platform_up() as (data, platform):
+        names = [f"unit-{number:05}" for number in range(vehicles)]
+        accounts = Accounts(data / "units.json", platform)
+        scene = Scene(data, platform, await accounts.provision(names), seed)
         try:
-            assert up.stdout is not None
-            await asyncio.wait_for(up.stdout.readline(), 120)
-            platform = find_platform(data)
-            names = [f"unit-{number:05}" for number in range(vehicles)]
-            accounts = Accounts(data / "units.json", platform)
-            scene = Scene(data, platform, await accounts.provision(names), seed)
-            ready = asyncio.Event()
-            scene.tasks.append(asyncio.create_task(scene.watch(ready)))
-            await asyncio.wait_for(ready.wait(), 60)
+            scene.tasks.append(asyncio.create_task(scene.frame.watch(platform)))
+            await asyncio.wait_for(scene.frame.ready.wait(), 60)
             await man_all(scene, names, say)
             yield scene
         finally:
-            for crew in scene.crews if scene is not None else ():
+            for crew in scene.crews:
                 if crew.process.returncode is None:
                     crew.process.kill()
                 await crew.process.wait()
-            tasks = scene.tasks if scene is not None else []
-            for task in tasks:
+            for task in scene.tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            up.terminate()
-            await up.wait()
+            await asyncio.gather(*scene.tasks, return_exceptions=True)
 
 
 async def man_all(scene: Scene, names: list[str], say: Callable[[str], None]) -> None:
@@ -400,8 +354,8 @@ async def man_all(scene: Scene, names: list[str], say: Callable[[str], None]) ->
     for crew_names in [*crews, *([name] for name in names[-alone:])]:
         await scene.man(crew_names, spread_s if len(crew_names) > 1 else 0.0)
     say(f"{len(names)} units connect")
-    if not await scene.until(lambda: scene.all_are(names, ONLINE), 60 + 3 * spread_s):
-        late = [name for name in names if not scene.all_are([name], ONLINE)]
+    if not await scene.frame.until(lambda: scene.frame.all_are(names, ONLINE), 60 + 3 * spread_s):
+        late = [name for name in names if not scene.frame.all_are([name], ONLINE)]
         raise RuntimeError(f"{len(late)} units did not get online, such as {late[:3]}")
 
 

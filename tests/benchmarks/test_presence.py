@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from benchmarks._presence_border import PASS_S, REACH_M, Move, astray, border, delays, make_tracks, moves_of
+from benchmarks._presence_handover import Handovers
 from benchmarks._presence_link import CONNACK, Link
 from benchmarks._presence_seeded import Script, play
 from benchmarks._presence_truth import GONE, OFFLINE, ONLINE, Book, Goal, Shown, State, judge
 from benchmarks.presence import describe
+from fleetcell.contract.directory import Regions, split_box
 from fleetcell.contract.presence import Outcome, Registration, fold
 from ingest import register
 
 if TYPE_CHECKING:
-    import pytest
-
     from fleetcell.contract.messages import Claim
 
+BOUNDS = (24.90, 60.15, 25.00, 60.20)
+REGIONS = Regions(split_box(BOUNDS, ["west", "east"]))
 
-def shown(at: float, state: State, epoch: int = 1) -> Shown:
-    return Shown(at, state, "", epoch)
+
+def shown(at: float, state: State, epoch: int = 1, region: str = "here") -> Shown:
+    return Shown(at, state, "", epoch, region)
 
 
 def test_what_is_shown_late_is_wrong_for_as_long_as_it_is_late() -> None:
@@ -58,6 +67,71 @@ def test_a_session_takes_back_what_was_foreseen_of_a_loss() -> None:
 def test_a_loss_that_was_never_shown_has_no_figures() -> None:
     assert describe([0.1, None]) == {"n": 2, "p50_ms": None, "p99_ms": None, "max_ms": None, "never": 1}
     assert describe([0.3, 0.1, 0.2])["p50_ms"] == 200.0
+
+
+@given(seed=st.integers(0, 2**32))
+def test_a_track_leads_over_the_border_once_each_way(seed: int) -> None:
+    track, other = make_tracks(REGIONS, BOUNDS, 2, random.Random(seed))
+    assert track.lat != other.lat
+    assert moves_of(REGIONS, track) == 2
+    lon = border(REGIONS, track.lat, BOUNDS[0], BOUNDS[2])
+    assert (REGIONS.at(track.lat, lon), REGIONS.at(track.lat, lon + 1e-5)) == ("west", "east")
+    start = -track.begins_s
+    ends = [track.place(start), track.place(start + PASS_S), track.place(start + 2 * PASS_S)]
+    assert [REGIONS.at(*place) for place in ends] == ["west", "east", "west"]
+    assert ends[0] == pytest.approx(ends[2])
+    assert track.place(start + PASS_S / 2) == pytest.approx((track.lat, track.lon))
+
+
+def test_a_track_goes_at_an_even_speed() -> None:
+    (track,) = make_tracks(REGIONS, BOUNDS, 1, random.Random(1))
+    places = [track.place(-track.begins_s + PASS_S * part / 10) for part in range(11)]
+    steps_m = [(after[1] - before[1]) * 111_195 * 0.4976 for before, after in pairwise(places)]
+    assert steps_m == pytest.approx([REACH_M / 5] * 10, rel=0.01)
+
+
+def test_regions_without_a_border_have_no_tracks() -> None:
+    everywhere = Regions({"west": split_box(BOUNDS, ["west"])["west"]})
+    with pytest.raises(ValueError, match="0 of 3 tracks"):
+        make_tracks(everywhere, BOUNDS, 3, random.Random(1))
+
+
+def test_a_handover_that_the_next_one_overtakes_was_never_shown() -> None:
+    moves = [Move(10.0, "east"), Move(20.0, "west"), Move(30.0, "east")]
+    arrivals = [Move(1.0, "west"), Move(9.0, "east"), Move(10.5, "east"), Move(20.25, "west")]
+    assert delays(moves, arrivals) == [0.5, 0.25, None]
+    assert delays(moves, [Move(31.0, "east")]) == [None, None, 1.0]
+    assert delays([], arrivals) == []
+
+
+def test_a_change_that_names_the_region_that_was_left_is_astray() -> None:
+    moves = [Move(10.0, "east"), Move(20.0, "west")]
+    right = [
+        shown(1.0, State.ONLINE, 1, "west"),
+        shown(10.1, State.ONLINE, 1, "west"),  # not handed over yet
+        shown(10.2, State.ONLINE, 2, "east"),
+        shown(20.2, State.ONLINE, 3, "west"),
+    ]
+    assert astray(moves, right) == 0
+    assert astray(moves, [*right[:3], shown(10.3, State.SUSPECT, 1, "west"), right[3]]) == 1
+    assert astray(moves, [right[0], shown(5.0, State.ONLINE, 2, "east")]) == 1, "nobody decided so"
+    assert astray(moves, [*right, shown(21.0, State.ONLINE, 4, "east")]) == 1
+
+
+def test_what_the_frame_must_not_show_of_a_handover_is_counted() -> None:
+    found = Handovers()
+    found.moves["car"] = [Move(10.0, "east"), Move(20.0, "west")]
+    found.served["car"] = [Move(10.1, "east"), Move(20.3, "west")]
+    found.frame.shown["car"] = [
+        shown(1.0, State.ONLINE, 1, "west"),
+        shown(10.1, State.SUSPECT, 2, "east"),
+        shown(10.5, State.ONLINE, 2, "east"),
+        shown(20.25, State.ONLINE, 3, "west"),
+        shown(20.5, State.OFFLINE, 2, "east"),
+    ]
+    assert found.shown_after_s() == [0.5, 0.25], "when it is online there"
+    assert found.served_after_s() == pytest.approx([0.1, 0.3])
+    assert found.faults() == {"false_offline": 1, "not_online": 2, "two_regions": 1}
 
 
 async def test_a_link_counts_resets_and_swallows() -> None:
