@@ -108,10 +108,8 @@ def delays(moves: Sequence[Move], arrivals: Sequence[Move]) -> list[float | None
     """From each move of a unit to its arrival there, seconds; None where the next move came first."""
     found: list[float | None] = []
     for move, after in pairwise([*moves, Move(math.inf, None)]):
-        at = (
-            there.at for there in arrivals if move.at <= there.at < after.at and there.region == move.region
-        )
-        first = next(at, None)
+        between = (there for there in arrivals if move.at <= there.at < after.at)
+        first = next((there.at for there in between if there.region == move.region), None)
         found.append(None if first is None else first - move.at)
     return found
 
