@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 TICK_S: Final = 1.0  # the sweep looks at least this often
-STAND_BY_S: Final = 0.5  # how often a second registrar asks whether the first is gone
+STAND_BY_S: Final = 0.25  # how often a second registrar asks whether the first is gone
 DEAF_S: Final = 2.0  # how long the link may be gone before the vehicles are `unknown (gateway)`
 UNSETTLED_S: Final = 0.5  # least time between two signs of life of a vehicle that is not online
 MOST_SIGN_S: Final = 15.0  # most time between two signs of life that move a deadline

@@ -143,7 +143,7 @@ async def test_positions_go_to_the_dashboards_after_commit(platform: Platform) -
     )
     async with watcher:
         await unit.send(Channel.TELEMETRY, telemetry(new_boot(), [sample(1, lat=60.0, lon=25.0, speed=36.0)]))
-        frame = await asyncio.wait_for(frames.get(), 10)
+        frame = await asyncio.wait_for(frames.get(), 30)
     (position,) = frame.positions
     assert (position.vehicle, position.lat, position.lon, position.speed) == ("car", 60.0, 25.0, 36.0)
 

@@ -20,7 +20,7 @@ async def test_the_state_of_a_vehicle_that_left_the_region_is_cleared(
     await unit.attach()
     states: asyncio.Queue[bytes] = asyncio.Queue()
     async with platform.watch(vehicle_topic(REGION, "car", Channel.STATE), states.put_nowait):
-        assert await asyncio.wait_for(states.get(), 10)
+        assert await asyncio.wait_for(states.get(), 30)
         await connection.execute("""
             UPDATE fleet.registration SET region = 'tampere';
             SELECT fleet.append_presence_events(jsonb_build_array(jsonb_build_object('vehicle_id', vehicle_id,

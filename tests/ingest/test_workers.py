@@ -126,13 +126,13 @@ async def another_registrar_takes_over_within_two_seconds(platform: Platform, wo
     unit.forget()
     first.kill()
     killed = time.monotonic()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not unit.heard(Channel.STATE):
             await unit.claim(ClaimKind.UPDATE)
             await asyncio.sleep(0.05)
     assert time.monotonic() - killed < 2
     rest = [worker for worker in workers if worker is not first]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not any(worker.said(r"\bhearing\b") for worker in rest):
             await asyncio.sleep(0.02)
     await unit.gateway(lambda status: status.storing)

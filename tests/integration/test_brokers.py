@@ -201,7 +201,7 @@ async def nothing_of_others(platform: Platform, connection: Connection) -> None:
     )
     await other.disconnect()
     spying = asyncio.create_task(spy.run())
-    await asyncio.wait_for(spy.wait_connected(), 10)
+    await asyncio.wait_for(spy.wait_connected(), 30)
     boot = new_boot()
     await car.send(Channel.TELEMETRY, telemetry(boot, [sample(1)]))
     await car.ack(lambda ack: ack.boot == boot)
@@ -239,7 +239,7 @@ async def says(platform: Platform, name: str, topic: str, payload: bytes) -> Non
         backoff=Backoff(first=0.05, cap=0.2),
     )
     running = asyncio.create_task(bridge.run())
-    await asyncio.wait_for(bridge.wait_connected(), 10)
+    await asyncio.wait_for(bridge.wait_connected(), 30)
     bridge.publish_nowait(topic, payload, qos=0)
     await asyncio.sleep(0.1)  # it is on its way; what comes of it is asserted later
     await bridge.disconnect()
