@@ -10,9 +10,12 @@ from __future__ import annotations
 import bisect
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fleetcell.contract.messages import PresenceState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 State = PresenceState
 GONE = frozenset({State.SUSPECT, State.OFFLINE})
@@ -83,34 +86,45 @@ class Book:
         found = [judge(self.goals[unit], self.shown[unit], until) for unit in self.goals]
         return Verdict(*(sum(column) for column in zip(*found, strict=True))) if found else Verdict(0, 0, 0)
 
+    def wrong_by_state(self, until: float) -> dict[str, float]:
+        """The wrong seconds by what was shown, such as `offline (lost)`."""
+        found: defaultdict[str, float] = defaultdict(float)
+        for unit, goals in self.goals.items():
+            for goal, end in _spans(goals, until):
+                for change, seconds in _wrong(goal, self.shown[unit], end):
+                    found[f"{change.state} ({change.reason})"] += seconds
+        return dict(found)
+
 
 def judge(goals: list[Goal], shown: list[Shown], until: float) -> Verdict:
     """Compare the stories of one unit, from its first goal on."""
     seconds = wrong = 0.0
     episodes = 0
     before: frozenset[State] = frozenset()
-    for index, goal in enumerate(goals):
-        end = goals[index + 1].at if index + 1 < len(goals) else until
-        end = min(end, until)
+    for goal, end in _spans(goals, until):
         if goal.at >= end:
             before = before | goal.states
             continue
         seconds += end - goal.at
-        wrong += _wrong(goal, shown, end)
+        wrong += sum(lasted for _, lasted in _wrong(goal, shown, end))
         became_offline = any(change.state is State.OFFLINE for change in shown if goal.at <= change.at < end)
         episodes += became_offline and State.OFFLINE not in goal.states | before
         before = goal.states
     return Verdict(seconds, wrong, episodes)
 
 
-def _wrong(goal: Goal, shown: list[Shown], end: float) -> float:
-    """Seconds outside of the window in which another state is shown."""
+def _spans(goals: list[Goal], until: float) -> Iterator[tuple[Goal, float]]:
+    """Each goal with the moment until which it holds."""
+    for index, goal in enumerate(goals):
+        yield goal, min(goals[index + 1].at if index + 1 < len(goals) else until, until)
+
+
+def _wrong(goal: Goal, shown: list[Shown], end: float) -> Iterator[tuple[Shown, float]]:
+    """What is shown outside of the window and is not the goal, and for how many seconds."""
     since = goal.at + goal.window_s
-    wrong = 0.0
     at = max(bisect.bisect_right(shown, since, key=lambda change: change.at) - 1, 0)
     for index in range(at, len(shown)):
         begin = max(shown[index].at, since)
         finish = min(shown[index + 1].at if index + 1 < len(shown) else end, end)
         if begin < finish and shown[index].state not in goal.states:
-            wrong += finish - begin
-    return wrong
+            yield shown[index], finish - begin

@@ -230,6 +230,7 @@ async def run(
         "bytes_per_vehicle_hour": live,
         "vehicle_hours": verdict.seconds / 3600,
         "wrong_state_s": verdict.wrong_s,
+        "wrong_state_s_by": scene.book.wrong_by_state(ended),
         "false_offline_live": verdict.false_offline,
         "seeded": {**seeded.counts, "false_offline": seeded.false_offline, "unsettled": seeded.unsettled},
         **kinds,

@@ -62,6 +62,9 @@ def test_a_session_takes_back_what_was_foreseen_of_a_loss() -> None:
     assert book.first("car", 14.0, GONE) is None
     assert book.epoch("car", 12.0) == 1
     assert book.judge(20.0) == (20.0, 0.0, 0)
+    assert book.wrong_by_state(20.0) == {}
+    book.goal("car", 20.0, GONE, 0.25)
+    assert book.wrong_by_state(25.25) == {"online ()": 5.0}
 
 
 def test_a_loss_that_was_never_shown_has_no_figures() -> None:
