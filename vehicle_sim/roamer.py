@@ -131,7 +131,9 @@ class Roamer:
         try:
             while True:
                 running = self._running
-                await running
+                # Not awaited itself: a link that is just ending could keep the cancellation of this to itself.
+                await asyncio.wait((running,))
+                running.result()
                 if running is self._running:
                     return
         finally:

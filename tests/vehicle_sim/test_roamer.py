@@ -71,7 +71,8 @@ class Regions:
             yield unit
         finally:
             running.cancel()
-            await asyncio.wait([running])
+            await asyncio.wait([running], timeout=PATIENCE_S)
+            assert running.done(), "a unit that was told to end went on"
 
     def drive(self, unit: VehicleUnit, place: tuple[float, float]) -> None:
         """Make a reading at a place."""
@@ -173,6 +174,19 @@ async def test_a_gateway_that_hears_too_late_hears_a_goodbye_too(regions: Region
         )
         assert east.claims[-1][1].to == regions.west.region
         await regions.served_by(regions.west, unit)
+
+
+@pytest.mark.parametrize("turns", range(3))
+async def test_it_ends_when_told_to_while_the_link_it_left_is_ending(regions: Regions, turns: int) -> None:
+    async with regions.unit() as unit:
+        assert unit._roamer.link is not None
+        left = unit._roamer.link.bridge
+        regions.drive(unit, EAST)
+        async with asyncio.timeout(PATIENCE_S):
+            while left._session is not None:
+                await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
 
 
 async def test_a_directory_that_is_not_readable_costs_only_what_is_wrong(regions: Regions) -> None:
