@@ -131,7 +131,7 @@ class Roamer:
         try:
             while True:
                 running = self._running
-                # Not awaited itself: a link that is just ending could keep the cancellation of this to itself.
+                # Not awaited itself: a link that is just ending could keep our cancellation to itself.
                 await asyncio.wait((running,))
                 running.result()
                 if running is self._running:
