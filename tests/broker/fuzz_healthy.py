@@ -55,6 +55,10 @@ class Control:
         """What it was late by until now, all in all."""
         return self._late_s + max(0.0, time.perf_counter() - self._due)
 
+    def machine_s(self, pid: int) -> float:
+        """What the machine has taken from a process until now: time in the run queue, and standing still."""
+        return queued_ns(pid) / 1e9 + self.late_s()
+
     def _run(self) -> None:
         while True:
             time.sleep(EVERY_S)
@@ -80,7 +84,7 @@ async def ping(mqtt_port: int, ws_port: int, pid: int, stop: asyncio.Event) -> d
     control = Control()
 
     def machine_s() -> float:
-        return (queued_ns(pid) + queued_ns("self")) / 1e9 + control.late_s()
+        return queued_ns("self") / 1e9 + control.machine_s(pid)
 
     print("ready", flush=True)
     while not stop.is_set():

@@ -97,7 +97,7 @@ def test_a_killed_simulator_is_suspect_then_offline_lost(platform: RunningPlatfo
     until(lambda: platform.states().get("online") == 5, what="5 online")
     simulator.kill()
     simulator.communicate()
-    until(lambda: platform.states().get("suspect") == 5, what="5 suspect")
+    until(lambda: platform.states().get("suspect") == 5, within=5, what="5 suspect")
     until(lambda: platform.states().get("offline") == 5, what="5 offline after the linger")
     registrations = [vehicle["registration"] for vehicle in platform.items("/api/v1/vehicles")]
     assert {found["reason"] for found in registrations} == {"lost"}
