@@ -35,7 +35,6 @@ _RETRY_S: Final = 1.0  # when there is no room to set off
 _PATIENCE_S: Final = 60.0  # standing in a jam, before the driver pulls over
 _PULLED_OVER_S: Final = (30.0, 180.0)
 _ARRIVED_M: Final = 0.5
-_CRAWLING_MS: Final = 0.5
 _STANDING_MS: Final = 0.1
 _QUEUING_MS: Final = 2.0
 _OVER_LINE_M: Final = 1.0  # still at the line
@@ -111,7 +110,7 @@ class Traffic:
     def _drive(self, v: Vehicle, t: float) -> None:
         """Move one vehicle by a tick that begins at `t`."""
         speed = v.speed_ms
-        if v.plan.at_m[-1] - v.along_m < _ARRIVED_M and speed < _CRAWLING_MS:
+        if v.plan.at_m[-1] - v.along_m < _ARRIVED_M and speed == 0.0:
             self._arrive(v, t)
             return
         if speed == 0.0 and v.still_s > _PATIENCE_S:
