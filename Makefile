@@ -9,13 +9,14 @@ SETUP = $(PYTHON) tools/setup.py
 BIN = .venv/bin
 
 .DEFAULT_GOAL = help
-.PHONY: help up test check bench fuzz chaos
+.PHONY: help up test check bench properties fuzz chaos
 
 help:
 	@echo 'make up     start everything: database, broker, ingest, dashboard, 25 simulated vehicles'
 	@echo 'make test   all tests, in Python and TypeScript'
 	@echo 'make check  lint, types (Python and TypeScript), import rules'
 	@echo 'make bench  all benchmarks, or some: make bench ARGS="broker --seconds 10"'
+	@echo 'make properties  the property tests with a fresh seed, which is printed; worth repeating'
 	@echo 'make fuzz   a million packets of hostile clients against the broker; ARGS="--seed N" repeats a run'
 	@echo 'make chaos  10,000 steps in which all fails around the presence register; ARGS="--seed N" likewise'
 	@echo 'make help   this'
@@ -43,6 +44,10 @@ check:
 bench:
 	@$(SETUP) --extra dev python web
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+properties:
+	@$(SETUP) --extra dev python web system
+	@exec $(BIN)/python -m pytest -n $(WORKERS) -m hypothesis --hypothesis-seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ') $(ARGS)
 
 fuzz:
 	@$(SETUP) --extra dev python web

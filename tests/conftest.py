@@ -34,9 +34,12 @@ hypothesis.settings.load_profile("fleetcell")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the seed of the properties here, so that it can be printed and given again."""
+    """Take one seed for the properties, so that a commit passes or fails the same everywhere.
+
+    The search with fresh seeds is `make properties`.
+    """
     if config.option.hypothesis_seed is None:
-        config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
+        config.option.hypothesis_seed = "1"
 
 
 def pytest_xdist_auto_num_workers() -> int:
