@@ -19,6 +19,7 @@ from vehicle_sim.roads import load
 GEOD = Geod(ellps="WGS84")
 NETWORK = load()
 SEEDS = st.integers(0, 2**32)
+A_CODE_APPEARS = 71  # the seed of a vehicle with a trouble code in the 99th second
 HARDEST = 2.7  # m/s², the briskest driver's brakes, and rounding
 
 
@@ -101,16 +102,27 @@ def test_the_heading_is_where_it_goes(seed: int) -> None:
 
 @settings(max_examples=15)
 @given(SEEDS)
+@example(A_CODE_APPEARS)
 def test_every_reading_follows_the_catalogue(seed: int) -> None:
     drive = Drive(NETWORK, seed)
     always = {"lat", "lon", "acc", "speed", "heading", "odo", "range", "lvbat", "ignition", "gear", "brake"}
     own = {"soc"} if isinstance(drive.powertrain, Electric) else {"fuel", "rpm", "coolant"}
+    tyres, codes = {"tyre_fl", "tyre_fr", "tyre_rl", "tyre_rr"}, None
     for second in range(200):
         signals = drive.advance(1.0)
         assert check_signals(dict(signals)) == (signals, [])
-        slow = {"dtc", "tyre_fl", "tyre_fr", "tyre_rl", "tyre_rr"}
-        assert set(signals) - slow - {"harsh"} == always | own
-        assert bool(set(signals) & slow) is (second % 60 == 0)
+        assert set(signals) - tyres - {"dtc", "harsh"} == always | own
+        assert set(signals) & tyres == (tyres if second % 60 == 0 else set())
+        assert "dtc" in signals or second % 60
+        if second % 60 and "dtc" in signals:
+            assert signals["dtc"] != codes  # between the minutes only a change is told
+        codes = signals.get("dtc", codes)
+
+
+def test_a_trouble_code_is_told_at_once() -> None:
+    drive = Drive(NETWORK, A_CODE_APPEARS)
+    told = [second for second in range(200) if drive.advance(1.0).get("dtc")]
+    assert any(second % 60 for second in told)
 
 
 @settings(max_examples=10)
