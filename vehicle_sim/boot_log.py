@@ -1,10 +1,10 @@
-"""One boot's readings on disk: a journal of readings, and of what was settled or evicted since."""
+"""One boot's readings and events on disk: a journal of them, and of what was settled or evicted since."""
 
 from __future__ import annotations
 
 import struct
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
@@ -33,10 +33,11 @@ class Kind(IntEnum):
     READING = 2
     SETTLED = 3
     EVICTED = 4
+    EVENT = 5
 
 
 class BootLog:
-    """The readings of one boot."""
+    """The readings and events of one boot; they share one sequence of numbers."""
 
     def __init__(self, path: Path, *, sync: bool = False) -> None:
         self.boot = path.stem.partition("-")[2]
@@ -44,6 +45,7 @@ class BootLog:
         self.evicted: Ranges = EMPTY  # not settled: to be declared
         self.live_bytes = 0
         self._pending: dict[int, tuple[int, int]] = {}  # seq -> offset and length of the data, seq ascending
+        self._events: set[int] = set()  # those of the pending that are events
         self._settled: Ranges = EMPTY
         self._journal = Journal(path, sync=sync)
 
@@ -81,10 +83,12 @@ class BootLog:
             self._note_evicted(lost)
         return True
 
-    def append(self, data: bytes) -> int:
-        """Keep one reading; gives its sequence number."""
+    def append(self, data: bytes, kind: Literal[Kind.READING, Kind.EVENT] = Kind.READING) -> int:
+        """Keep one reading or event; gives its sequence number."""
         seq = self.last_seq + 1
-        offset = self._journal.append(Kind.READING, _SEQ.pack(seq) + data)
+        offset = self._journal.append(kind, _SEQ.pack(seq) + data)
+        if kind is Kind.EVENT:
+            self._events.add(seq)
         self._hold(seq, offset + _SEQ.size, len(data))
         return seq
 
@@ -100,6 +104,10 @@ class BootLog:
         """The bytes of a pending reading, 0 when it is not pending."""
         place = self._pending.get(seq)
         return place[1] if place else 0
+
+    def is_event(self, seq: int) -> bool:
+        """Whether a pending number is an event's."""
+        return seq in self._events
 
     def settle(self, ranges: Ranges) -> int:
         """Drop what was acknowledged; gives how many readings waited for it."""
@@ -144,8 +152,10 @@ class BootLog:
         match record.kind:
             case Kind.HEADER:
                 self.last_seq = max(self.last_seq, _HEADER_BODY.unpack(record.body)[2])
-            case Kind.READING:
+            case Kind.READING | Kind.EVENT:
                 (seq,) = _SEQ.unpack_from(record.body)
+                if record.kind == Kind.EVENT:
+                    self._events.add(seq)
                 self._hold(seq, record.offset + _SEQ.size, len(record.body) - _SEQ.size)
             case Kind.SETTLED:
                 self._forget(_unpack(record.body))
@@ -165,6 +175,7 @@ class BootLog:
     def _forget(self, ranges: Ranges) -> None:
         for seq in ledger.numbers(ledger.subtract(ranges, self._settled)):
             place = self._pending.pop(seq, None)
+            self._events.discard(seq)
             if place:
                 self.live_bytes -= place[1] + _OVERHEAD
         self._settled = ledger.union(self._settled, ranges)
@@ -185,7 +196,9 @@ class BootLog:
         if self.evicted:
             records.append((Kind.EVICTED, _pack(self.evicted)))
         first = len(records)
-        records += [(Kind.READING, _SEQ.pack(seq) + self.read(seq)) for seq in self._pending]
+        for seq in self._pending:
+            kind = Kind.EVENT if seq in self._events else Kind.READING
+            records.append((kind, _SEQ.pack(seq) + self.read(seq)))
         offsets = self._journal.replace(records)[first:]
         for (seq, (_, length)), offset in zip(tuple(self._pending.items()), offsets, strict=True):
             self._pending[seq] = (offset + _SEQ.size, length)

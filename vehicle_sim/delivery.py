@@ -13,6 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from fleetcell.contract.ledger import EMPTY
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable
@@ -25,6 +27,9 @@ class Shelf(Protocol):
 
     def size(self, boot: str, seq: int) -> int:
         """The bytes of a reading that waits for its acknowledgement, 0 for any other."""
+
+    def is_event(self, boot: str, seq: int) -> bool:
+        """Whether it is an event: that travels in a message of its own."""
 
     def evicted(self, boot: str) -> Ranges:
         """The evicted numbers of a boot that are still to be declared."""
@@ -50,7 +55,7 @@ class DeliveryPolicy:
 
 @dataclass(slots=True)
 class Batch:
-    """Readings of one boot that travel together; `due` is when to give up on the acknowledgement."""
+    """Readings of one boot that travel together, or one event; `due`: when to give up on the acknowledgement."""
 
     number: int
     boot: str
@@ -93,9 +98,11 @@ class Delivery:
         queue.waiting = sorted({*queue.waiting, *seqs})
 
     def made(self, boot: str, seq: int, now: float) -> None:
-        """A reading is in the spool."""
+        """A reading is in the spool, or an event: that and what is before it do not wait for the window."""
         queue = self._queue(boot, now)
-        if not queue.waiting:
+        if self._shelf.is_event(boot, seq):
+            queue.ripe_at = now
+        elif not queue.waiting:
             queue.ripe_at = max(now, self._last_sent + self._policy.window_s)
         heapq.heappush(queue.waiting, seq)
 
@@ -196,12 +203,15 @@ class Delivery:
         total = 0
         while queue.waiting and len(seqs) < self._policy.batch_samples:
             size = self._shelf.size(queue.boot, queue.waiting[0])
-            if seqs and total + size > self._policy.batch_bytes:
+            event = self._shelf.is_event(queue.boot, queue.waiting[0])
+            if seqs and (event or total + size > self._policy.batch_bytes):
                 break
             seq = heapq.heappop(queue.waiting)
             if size:  # else settled or evicted while it waited
                 seqs.append(seq)
                 total += size
+            if event:
+                break
         return tuple(seqs)
 
     def _must_declare(self, boot: str) -> bool:
@@ -213,7 +223,8 @@ class Delivery:
         self._last_sent = now
         timeout = min(self._policy.retry_first_s * 2.0 ** min(self._failures, 16), self._policy.retry_cap_s)
         due = now + timeout * self._rng.uniform(0.9, 1.1)
-        batch = Batch(self._number, boot, seqs, self._shelf.evicted(boot), due)
+        event = bool(seqs) and self._shelf.is_event(boot, seqs[0])  # its message declares nothing
+        batch = Batch(self._number, boot, seqs, EMPTY if event else self._shelf.evicted(boot), due)
         self.in_flight[batch.number] = batch
         return batch
 

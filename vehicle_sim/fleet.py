@@ -187,10 +187,20 @@ class Fleet:
         try:
             unit.record(time_ms, signals)
         except SpoolError as error:
-            self.tally.refused += 1
-            if (reason := str(error)) not in self._told:
-                self._told.add(reason)
-                log.error("reading refused", vehicle=unit.vehicle, reason=reason)  # noqa: TRY400 - no fault here
+            self._refused(unit, error)
+
+    def report(self, unit: VehicleUnit, time_ms: int, kind: str, data: Mapping[str, object]) -> None:
+        """Have a unit keep an event; one that its spool cannot take is counted and told in the same way."""
+        try:
+            unit.report(time_ms, kind, data)
+        except SpoolError as error:
+            self._refused(unit, error)
+
+    def _refused(self, unit: VehicleUnit, error: SpoolError) -> None:
+        self.tally.refused += 1
+        if (reason := str(error)) not in self._told:
+            self._told.add(reason)
+            log.error("reading refused", vehicle=unit.vehicle, reason=reason)
 
     def problems(self) -> dict[str, int]:
         """Why units with unacknowledged readings cannot deliver, with how many each, the most first."""

@@ -172,13 +172,24 @@ class VehicleUnit:
         """
         now = self._now()
         signals = self._vehicle.instruments.read(time_ms, signals, now)
-        seq = self.spool.current.last_seq + 1
-        _, evicted = self.spool.append(wire.sample(seq, time_ms, dict(signals)))
+        self._keep(wire.sample(self.spool.current.last_seq + 1, time_ms, dict(signals)))
+        self.place(signals)
+
+    def report(self, time_ms: int, kind: str, data: Mapping[str, object]) -> None:
+        """Keep one event and send it: it is delivered like a reading, and does not wait for others.
+
+        Raises:
+            SpoolError: the event is too large, or the disk does not take it.
+        """
+        self._keep(wire.happening(self.spool.current.last_seq + 1, time_ms, kind, dict(data)), event=True)
+        self.tally.events += 1
+
+    def _keep(self, data: bytes, *, event: bool = False) -> None:
+        seq, evicted = self.spool.append(data, event=event)
         self.tally.made += 1
         self.tally.evicted += evicted
         self._note_pending()
-        self._do(self._unit.made(self.spool.current.boot, seq, now))
-        self.place(signals)
+        self._do(self._unit.made(self.spool.current.boot, seq, self._now()))
 
     async def drained(self) -> None:
         """Return when no reading waits for its acknowledgement."""
@@ -311,8 +322,8 @@ class VehicleUnit:
         return self._claims.of(action, self._unit.epoch, link.gateway)
 
     def _send_batch(self, batch: Batch) -> bool:
-        payload = self._uploads.payload(batch, self._unit.epoch)
-        if not self._publish(Channel.TELEMETRY, payload):
+        channel, payload = self._uploads.message(batch, self._unit.epoch)
+        if not self._publish(channel, payload):
             return False
         self._uploads.sent(batch, payload)
         return True

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from fleetcell.contract.errors import FleetcellError
 from fleetcell.contract.ledger import EMPTY, Ranges
-from vehicle_sim.boot_log import BootLog
+from vehicle_sim.boot_log import BootLog, Kind
 from vehicle_sim.epoch import EpochCounter
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ class Spool:
         """How full the spool is, 0 to 1."""
         return self.live_bytes / self._max_bytes
 
-    def append(self, data: bytes) -> tuple[int, int]:
-        """Keep one reading of the current boot; gives its number, and how many were evicted for it.
+    def append(self, data: bytes, *, event: bool = False) -> tuple[int, int]:
+        """Keep one reading or event of the current boot; gives its number, and how many were evicted for it.
 
         Raises:
             SpoolError: larger than `MAX_READING`, or the disk does not take it; nothing was kept.
@@ -143,7 +143,7 @@ class Spool:
         if len(data) > MAX_READING:
             raise SpoolError(f"a reading has at most {MAX_READING} bytes, this one {len(data)}")
         try:
-            seq = self.current.append(data)
+            seq = self.current.append(data, Kind.EVENT if event else Kind.READING)
         except OSError as error:
             raise SpoolError(f"the spool cannot be written: {error.strerror}") from error
         over = self.live_bytes - self._max_bytes
@@ -157,6 +157,11 @@ class Spool:
         """The bytes of a pending reading, 0 when it is not pending."""
         boot_log = self._boots.get(boot)
         return boot_log.size(seq) if boot_log else 0
+
+    def is_event(self, boot: str, seq: int) -> bool:
+        """Whether a pending number is an event's: that travels in a message of its own."""
+        boot_log = self._boots.get(boot)
+        return boot_log is not None and boot_log.is_event(seq)
 
     def evicted(self, boot: str) -> Ranges:
         """The evicted numbers of a boot that are still to be declared."""

@@ -8,9 +8,10 @@ from typing import Any
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of all units of one run; readings unless said otherwise."""
+    """Counts of all units of one run: readings, events among them, unless said otherwise."""
 
     made: int = 0
+    events: int = 0  # of those made
     acked: int = 0  # of those made in this run
     backlog: int = 0  # left by earlier boots
     backlog_acked: int = 0

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from fleetcell.contract.ledger import from_numbers
+from fleetcell.contract.topics import Channel
 from vehicle_sim import wire
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ class Uploads:
         self._tally = tally
         self._digests: dict[int, str] = {}  # batch number -> SHA-256 of its payload
 
-    def payload(self, batch: Batch, epoch: int) -> bytes:
-        """The message of a batch."""
+    def message(self, batch: Batch, epoch: int) -> tuple[Channel, bytes]:
+        """The message of a batch, and the channel that it goes to."""
         boot_log = self._spool.get(batch.boot)
         assert boot_log is not None, "a boot with pending readings is kept"
-        return wire.telemetry(batch, epoch, boot_log)
+        if any(boot_log.is_event(seq) for seq in batch.seqs):
+            return Channel.EVENT, wire.event(batch, epoch, boot_log)
+        return Channel.TELEMETRY, wire.telemetry(batch, epoch, boot_log)
 
     def sent(self, batch: Batch, payload: bytes) -> None:
         """The link took it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from fleetcell.contract import topics
 from fleetcell.contract.errors import PayloadError
@@ -15,6 +17,7 @@ from fleetcell.contract.messages import (
     ClaimKind,
     Command,
     Directory,
+    Event,
     GatewayStatus,
     Page,
     Previous,
@@ -83,6 +86,27 @@ def will(epoch: int, boot: str) -> bytes:
 def sample(seq: int, time_ms: int, signals: dict[str, object]) -> bytes:
     """One reading, as the spool keeps it."""
     return encode(Sample(seq, time_ms, signals))
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """One event, as the spool keeps it: without boot and epoch, which it gets when it is sent."""
+
+    seq: int
+    ts: int
+    kind: str
+    data: dict[str, Any]
+
+
+def happening(seq: int, time_ms: int, kind: str, data: dict[str, Any]) -> bytes:
+    """One event, as the spool keeps it."""
+    return encode(Happening(seq, time_ms, kind, data))
+
+
+def event(batch: Batch, epoch: int, log: BootLog) -> bytes:
+    """The message of a batch that is one event, from the spool."""
+    (seq,) = batch.seqs
+    kept = decode(Happening, log.read(seq))
+    return encode(Event(batch.boot, epoch, kept.seq, kept.ts, kept.kind, kept.data))
 
 
 def telemetry(batch: Batch, epoch: int, log: BootLog) -> bytes:

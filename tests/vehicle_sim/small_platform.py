@@ -28,6 +28,7 @@ from fleetcell.contract.errors import PayloadError
 from fleetcell.contract.messages import (
     Ack,
     Claim,
+    Event,
     GatewayStatus,
     Rejected,
     Sample,
@@ -121,6 +122,7 @@ class Gateway:
         self.registrations: dict[str, Registration] = {}
         self.claims: list[tuple[str, Claim]] = []
         self.readings: dict[tuple[str, str], dict[int, Sample]] = defaultdict(dict)
+        self.events: dict[tuple[str, str], dict[int, Event]] = defaultdict(dict)
         self.received: Counter[tuple[str, str, int]] = Counter()
         self.evicted: dict[tuple[str, str], ledger.Ranges] = defaultdict(tuple)
         self.epochs: dict[str, set[int]] = defaultdict(set)
@@ -185,6 +187,8 @@ class Gateway:
                     self._claim(topic.vehicle, decode(Claim, message.payload))
                 case Channel.TELEMETRY:
                     self._telemetry(topic.vehicle, message.payload)
+                case Channel.EVENT:
+                    self._event(topic.vehicle, decode(Event, message.payload))
                 case Channel.RESPONSE:
                     self.responses.append(decode(dict[str, Any], message.payload))
         self._tasks = asyncio.ensure_future(self._notify())
@@ -218,10 +222,22 @@ class Gateway:
             self.received[(*key, sample.seq)] += 1
             self.readings[key][sample.seq] = sample
         self.evicted[key] = ledger.union(self.evicted[key], ranges_from_wire(upload.evicted))
-        settled = ledger.union(ledger.from_numbers(self.readings[key]), self.evicted[key])
+        self._ack(vehicle, upload.boot)
+
+    def _event(self, vehicle: str, event: Event) -> None:
+        key = (vehicle, event.boot)
+        self.epochs[vehicle].add(event.epoch)
+        self.received[(*key, event.seq)] += 1
+        self.events[key][event.seq] = event
+        self._ack(vehicle, event.boot)
+
+    def _ack(self, vehicle: str, boot: str) -> None:
+        key = (vehicle, boot)
+        stored = ledger.from_numbers([*self.readings[key], *self.events[key]])
+        settled = ledger.union(stored, self.evicted[key])
         up_to = ledger.settled_up_to(settled)
         also = list(settled[1:] if up_to else settled)
-        self.send(vehicle, Channel.ACK, Ack(upload.boot, up_to, also or None))
+        self.send(vehicle, Channel.ACK, Ack(boot, up_to, also or None))
 
     def _reject(self, vehicle: str, payload: bytes, reason: str) -> None:
         self.send(vehicle, Channel.ACK, Rejected(hashlib.sha256(payload).hexdigest(), reason))

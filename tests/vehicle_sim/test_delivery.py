@@ -26,9 +26,13 @@ class Shelf:
     def __init__(self) -> None:
         self.sizes: dict[tuple[str, int], int] = {}
         self.gone: dict[str, Ranges] = {}
+        self.events: set[tuple[str, int]] = set()
 
     def size(self, boot: str, seq: int) -> int:
         return self.sizes.get((boot, seq), 0)
+
+    def is_event(self, boot: str, seq: int) -> bool:
+        return (boot, seq) in self.events and (boot, seq) in self.sizes
 
     def evicted(self, boot: str) -> Ranges:
         return self.gone.get(boot, ())
@@ -190,6 +194,28 @@ def test_a_rejected_batch_is_halved_until_the_culprit_is_found() -> None:
     assert shelf.sizes == {}
 
 
+def test_an_event_travels_alone_and_hurries_what_was_made_before_it() -> None:
+    delivery, shelf = sending()
+    make(delivery, shelf, range(1, 2), now=0.0)
+    take_all(delivery, 0.0)
+    make(delivery, shelf, range(2, 4), now=0.1)
+    assert delivery.due == 1.0
+    shelf.events.add((A, 4))
+    make(delivery, shelf, range(4, 7), now=0.2)
+    settle(delivery, shelf, *delivery.in_flight.values())
+    assert [batch.seqs for batch in take_all(delivery, 0.2)] == [(2, 3), (4,), (5, 6)]
+
+
+def test_the_message_of_an_event_declares_no_eviction() -> None:
+    delivery, shelf = sending()
+    shelf.events.add((A, 6))
+    shelf.gone[A] = ((1, 5),)
+    make(delivery, shelf, range(6, 7), now=0.0)
+    event, declaration = take_all(delivery, 0.0)
+    assert (event.seqs, event.evicted) == ((6,), ())
+    assert (declaration.seqs, declaration.evicted) == ((), ((1, 5),))
+
+
 def test_a_link_that_takes_nothing_is_tried_again_after_a_pause() -> None:
     delivery, shelf = sending()
     make(delivery, shelf, range(1, 2), now=0.0)
@@ -211,6 +237,8 @@ def test_whatever_happens_everything_is_settled_in_the_end(data: Any) -> None:
         match data.draw(st.sampled_from(["make", "settle", "settle part", "lose", "time", "evict"])):
             case "make":
                 made += 1
+                if data.draw(st.booleans()):
+                    shelf.events.add((A, made))
                 make(delivery, shelf, range(made, made + 1), now)
             case "settle" if delivery.in_flight:
                 settle(delivery, shelf, data.draw(st.sampled_from(list(delivery.in_flight.values()))))

@@ -31,6 +31,30 @@ async def test_readings_are_stored_once_and_the_spool_is_emptied(garage: Garage)
     assert (garage.tally.made, garage.tally.acked, garage.tally.pending) == (25, 25, 0)
 
 
+async def test_an_event_shares_the_numbers_of_readings_and_is_kept_until_it_is_acknowledged(
+    garage: Garage,
+) -> None:
+    gateway = garage.platform.gateway
+    gateway.deaf = True
+    first = garage.start()
+    make(first, 2)
+    first.report(NOON_MS + 1500, "harsh_brake", {"acceleration": -5.1, "lat": 60.17})
+    make(first, 1)
+    await asyncio.sleep(0)
+    await garage.cut_off(first)
+    gateway.deaf = False
+    unit = await garage.online()
+    unit.report(NOON_MS, "dtc", {"code": "P0300", "active": True})
+    await unit.drained()
+    boot = first.spool.current.boot
+    assert sorted(gateway.readings[garage.car, boot]) == [1, 2, 4]
+    (event,) = gateway.events[garage.car, boot].values()
+    assert (event.seq, event.kind, event.ts) == (3, "harsh_brake", NOON_MS + 1500)
+    assert event.data == {"acceleration": -5.1, "lat": 60.17}
+    assert [one.kind for one in gateway.events[garage.car, unit.spool.current.boot].values()] == ["dtc"]
+    assert (garage.tally.events, garage.tally.acked, garage.tally.backlog_acked) == (1, 1, 4)
+
+
 async def test_an_attach_says_who_the_unit_is_and_what_it_will_send(garage: Garage) -> None:
     gateway = garage.platform.gateway
     unit = await garage.online()

@@ -152,6 +152,24 @@ def test_a_file_that_is_mostly_dead_is_rewritten(tmp_path: Path) -> None:
     assert again.previous == (boot, 1002)
 
 
+def test_what_is_an_event_is_known_as_long_as_it_waits(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    boot = spool.current.boot
+    for number in range(1, 1002):
+        spool.append(bytes(1000), event=number in (7, 1000, 1001))
+    spool.settle(boot, ((1, 999),))
+    (file,) = tmp_path.glob("*.log")
+    assert file.stat().st_size < 10_000, "it was rewritten"
+    assert [spool.is_event(boot, seq) for seq in (7, 999, 1000, 1001)] == [False, False, True, True]
+    spool.append(b"a reading")
+    spool.close()
+    again = opened(tmp_path)
+    assert [again.is_event(boot, seq) for seq in (1000, 1001, 1002)] == [True, True, False]
+    assert not again.is_event("f" * 32, 1000)
+    again.settle(boot, ((1000, 1000),))
+    assert not again.is_event(boot, 1000)
+
+
 def test_a_damaged_record_is_declared_as_evicted(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     boot = spool.current.boot

@@ -50,6 +50,9 @@ class Shelf:
     def size(self, boot: str, seq: int) -> int:
         return 10 if seq in self.waiting else 0
 
+    def is_event(self, boot: str, seq: int) -> bool:
+        return False
+
     def evicted(self, boot: str) -> tuple[tuple[int, int], ...]:
         return ()
 
