@@ -55,7 +55,7 @@ class DeliveryPolicy:
 
 @dataclass(slots=True)
 class Batch:
-    """Readings of one boot that travel together, or one event; `due`: when to give up on the acknowledgement."""
+    """Readings of one boot that travel together, or one event; `due`: when to give up on its answer."""
 
     number: int
     boot: str

@@ -115,6 +115,8 @@ class Simulation:
             if not unit.asleep or due - read_at >= self._power.reading_s:
                 read_at = due
                 self._fleet.record(unit, drive.dated(int(time.time() * 1000)), signals)
+            for kind, data in drive.take_incidents():
+                self._fleet.report(unit, drive.dated(int(time.time() * 1000)), kind, data)
             due += period_s
             if loop.time() - due > _BEHIND_S:
                 due = loop.time()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from typing import TYPE_CHECKING, Final, Literal
 
 from vehicle_sim.mobility.condition import Condition
 from vehicle_sim.mobility.device_clock import ClockErrors, DeviceClock
 from vehicle_sim.mobility.gnss import Gnss, GnssErrors
+from vehicle_sim.mobility.incidents import Incident, Incidents
 from vehicle_sim.mobility.kinds import ALWAYS_OUT, CAR, Habit, Kind, with_habit
 from vehicle_sim.mobility.powertrain import Combustion
 from vehicle_sim.mobility.traffic import Traffic
@@ -25,6 +27,7 @@ _TUNNEL_ACCURACY_M: Final = 40.0
 _SLOW_S: Final = 60.0  # between two readings with what changes slowly
 _HARSH_BRAKING: Final = -3.0  # m/s²: what fleets commonly call harsh
 _HARSH_ACCELERATION: Final = 2.8
+_INCIDENTS: Final = 100  # kept until they are taken
 
 
 class Drive:
@@ -72,6 +75,8 @@ class Drive:
         self._gnss = None if gnss is None else Gnss(gnss, seed)
         self._clock = None if clock is None else DeviceClock(clock, seed)
         self._condition = Condition(kind, seed, engine=isinstance(vehicle.powertrain, Combustion))
+        self._incidents = Incidents(seed)
+        self._found: deque[Incident] = deque(maxlen=_INCIDENTS)
         self._slow_due_s = self._t_s
         self._codes: list[str] = []
         self._shown: Shown | None = None
@@ -106,7 +111,14 @@ class Drive:
         self._harshest = (0.0, 0.0)
         self._look()
         self._shown = self._read(dt_s)
+        self._found += self._incidents.look(self._shown, self._harshest)
         return dict(self._shown)
+
+    def take_incidents(self) -> list[Incident]:
+        """What of the readings since the last call is worth an event, oldest first."""
+        taken = list(self._found)
+        self._found.clear()
+        return taken
 
     def dated(self, true_ms: int) -> int:
         """How the unit dates a reading of this moment, in ms since 1970, when that is the true time."""
