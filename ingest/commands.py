@@ -27,9 +27,11 @@ from fleetcell.mqtt import Backoff
 from ingest.database import statement
 from ingest.dispatch import OUTCOME_WAIT_S, Due, Plan, answered, is_attached, not_taken, plan
 from ingest.failures import FAILURES, reason, refuses_data
+from ingest.register import database_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
+    from datetime import datetime
 
     import asyncpg
 
@@ -61,6 +63,8 @@ class Commands:
         metrics: counted there.
         retry_s: seconds until an unanswered command is sent, or a vehicle paged, a second time.
         heard: called with vehicle and epoch when a response came: it is a sign of life of that session.
+        now: the time that deadlines are compared with: the database's, one clock for all.
+        clock: monotonic, for pauses.
     """
 
     def __init__(
@@ -70,12 +74,16 @@ class Commands:
         metrics: Metrics,
         retry_s: float,
         heard: Callable[[str, int], None],
+        now: Callable[[Connection], Awaitable[datetime]] = database_time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._region = region
         self._database = database
         self._metrics = metrics
         self._retry_s = retry_s
         self._heard = heard
+        self._now = now
+        self._clock = clock
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
         self._responses: deque[tuple[str, Response]] = deque()
         self._seen: dict[str, tuple[PresenceState, int, bool]] = {}  # state, epoch and `lost` by vehicle
@@ -140,13 +148,11 @@ class Commands:
 
     async def run(self, bridge: MqttBridge) -> None:
         """Serve until cancelled; a failing database is tried again."""
-        self._seen.clear()  # another registrar may have been in office
-        self._look = True
+        self.begin()
         backoff, attempt = Backoff(first=0.2, cap=5.0), 0
         while True:
-            self._wake.clear()
             try:
-                pause = await self._turn(bridge)
+                pause = await self.turn(bridge)
                 attempt = 0
             except FAILURES as error:
                 log.warning("commands wait for the database", reason=reason(error))
@@ -160,28 +166,40 @@ class Commands:
             except TimeoutError:
                 pass
 
-    async def _turn(self, bridge: MqttBridge) -> float:
+    def begin(self) -> None:
+        """Take office: another registrar may have been in it."""
+        self._seen.clear()
+        self._look = True
+
+    @property
+    def woken(self) -> bool:
+        """Whether something came that the next turn should not wait with."""
+        return self._wake.is_set()
+
+    async def turn(self, bridge: MqttBridge) -> float:
         """Do what is due; seconds until the next turn, if nothing wakes it before.
 
         Raises:
             asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database is away.
         """
+        self._wake.clear()
         while self._responses:
             await self._take_responses()
         if self._changed:
             await self._look_at_changed()
-        if self._look or time.monotonic() >= self._due_at:
+        if self._look or self._clock() >= self._due_at:
             self._look = False
             while await self._expire() == PART:
                 pass
             while bridge.connected and await self._dispatch(bridge) == PART:
                 pass
-            self._due_at = time.monotonic() + await self._next_s(bridge)
-        return max(self._due_at - time.monotonic(), 0.0)
+            self._due_at = self._clock() + await self._next_s(bridge)
+        return max(self._due_at - self._clock(), 0.0)
 
     async def _next_s(self, bridge: MqttBridge) -> float:
         async with self._database.connection() as connection:
-            left: float | None = await connection.fetchval(statement("next_command"), self._region)
+            now = await self._now(connection)
+            left: float | None = await connection.fetchval(statement("next_command"), self._region, now)
         least = LEAST_PAUSE_S if bridge.connected else NO_BROKER_S
         return MOST_PAUSE_S if left is None else min(max(left, least), MOST_PAUSE_S)
 
@@ -190,7 +208,8 @@ class Commands:
         changed, self._changed = self._changed, set()
         try:
             async with self._database.connection() as connection:
-                done = await connection.execute(statement("wake_commands"), sorted(changed))
+                now = await self._now(connection)
+                done = await connection.execute(statement("wake_commands"), sorted(changed), now)
         except BaseException:
             self._changed |= changed
             raise
@@ -199,7 +218,8 @@ class Commands:
 
     async def _expire(self) -> int:
         async with self._database.connection() as connection:
-            rows = await connection.fetch(statement("expire_commands"), PART)
+            now = await self._now(connection)
+            rows = await connection.fetch(statement("expire_commands"), PART, now)
         self._metrics.commands_expired.inc(len(rows))
         return len(rows)
 
@@ -215,8 +235,9 @@ class Commands:
     async def mark(self, connection: Connection) -> list[tuple[asyncpg.Record, Plan]]:
         """Decide and write what is due, up to PART of them; what is to be published is committed first."""
         async with connection.transaction():
-            rows = await connection.fetch(statement("due_commands"), self._region, PART)
-            marked = [(row, plan(_due(row), row["now"], self._retry_s)) for row in rows]
+            now = await self._now(connection)
+            rows = await connection.fetch(statement("due_commands"), self._region, PART, now)
+            marked = [(row, plan(_due(row), now, self._retry_s)) for row in rows]
             if marked:
                 written = [_written(row["id"], planned) for row, planned in marked]
                 await connection.execute(statement("write_commands"), encode(written).decode())

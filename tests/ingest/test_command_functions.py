@@ -12,6 +12,7 @@ import pytest
 
 from fleetcell.contract.commands import CommandEvent, CommandState, Progress, fold
 from ingest.database import drop_old, statement
+from ingest.register import database_time
 from tests.ingest.commands import add, queue, steps
 from tests.ingest.units import provision
 from tests.postgres_servers import connected
@@ -100,7 +101,7 @@ async def test_statements_end_a_command_as_the_fold_does(owner: Connection, even
         if event is CommandEvent.CANCEL:
             await owner.execute("SELECT api.command_cancel($1, 'ann')", made)
         else:
-            await owner.execute(statement("expire_commands"), 10)
+            await owner.execute(statement("expire_commands"), 10, await database_time(owner))
         after = await owner.fetchval("SELECT state FROM fleet.command WHERE id = $1", made)
         assert after == fold(Progress(state), event).state, state
         noted = await steps(owner, made)
@@ -121,7 +122,8 @@ async def test_expiry_is_by_parts_and_leaves_the_rest(owner: Connection) -> None
     await owner.execute(
         "UPDATE fleet.command SET give_up_at = clock_timestamp() WHERE id = ANY ($1)", made[:5]
     )
-    parts = [len(await owner.fetch(statement("expire_commands"), 2)) for _ in range(4)]
+    now = await database_time(owner)
+    parts = [len(await owner.fetch(statement("expire_commands"), 2, now)) for _ in range(4)]
     assert parts == [2, 2, 1, 0]
     rows = await owner.fetch("SELECT id, state FROM fleet.command")
     states = {row["id"]: row["state"] for row in rows}
