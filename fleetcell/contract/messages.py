@@ -6,7 +6,8 @@ a field that this version does not know is ignored, so that a newer unit can tal
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
 
@@ -22,7 +23,9 @@ Boot = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]  # 128 random bits
 Seq = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEQ)]
 Epoch = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Uptime = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # ms since the boot began, time asleep included
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=31 * 86400)]
+KeepAlive = Annotated[float, msgspec.Meta(ge=0, le=31 * 86400)]  # seconds; 0 is none, as in CONNECT
 Word = Annotated[str, msgspec.Meta(max_length=64)]
 Text = Annotated[str, msgspec.Meta(max_length=512)]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -70,7 +73,7 @@ class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
     previous: Previous | None = None
     reason: Word | None = None
     update_interval: Seconds | None = None
-    keep_alive: Seconds | None = None
+    keep_alive: KeepAlive | None = None
     sleep_s: Seconds | None = None
     cell: Word | None = None
     address: Word | None = None
@@ -106,21 +109,29 @@ class Page(msgspec.Struct, frozen=True):
     nonce: Word
 
 
-class Sample(msgspec.Struct, frozen=True):
-    """One reading: `s` holds signals by wire key. `ts` is RFC 3339 or milliseconds since 1970."""
+class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One reading: `s` holds signals by wire key. `ts` is RFC 3339 or milliseconds since 1970.
+
+    `up` is the unit's uptime when it was measured. With it a wrong clock can be corrected.
+    """
 
     seq: Seq
     ts: str | int | float
     s: dict[str, Any]
+    up: Uptime | None = None
 
 
 class Telemetry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`telemetry`: readings of one boot, and the numbers that the unit evicted from its spool."""
+    """`telemetry`: readings of one boot, and the numbers that the unit evicted from its spool.
+
+    `sent` is the unit's uptime when it made this message; only of readings of the boot that is running.
+    """
 
     boot: Boot
     epoch: Epoch
     samples: Annotated[list[Sample], msgspec.Meta(max_length=MAX_SAMPLES)]
     evicted: WirePairs | None = None
+    sent: Uptime | None = None
 
 
 class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -130,10 +141,11 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: Epoch
     samples: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_SAMPLES)]
     evicted: WirePairs | None = None
+    sent: Uptime | None = None
 
 
-class Event(msgspec.Struct, frozen=True):
-    """`event`: something that happened; shares the sequence of telemetry."""
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`event`: something that happened; shares the sequence of telemetry. `up`, `sent`: as in telemetry."""
 
     boot: Boot
     epoch: Epoch
@@ -141,6 +153,8 @@ class Event(msgspec.Struct, frozen=True):
     ts: str | int | float
     kind: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     data: dict[str, Any] = {}
+    up: Uptime | None = None
+    sent: Uptime | None = None
 
 
 class Ack(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -306,6 +320,8 @@ _LATEST_US: Final = 253_402_300_799_999_999  # 9999-12-31
 def time_us(ts: str | float) -> int:
     """A sample's time as microseconds since 1970 (UTC).
 
+    A leap second (23:59:60Z at the end of a month) is the second after it, as POSIX counts.
+
     Args:
         ts: RFC 3339 text with an offset, or a number of milliseconds since 1970.
 
@@ -315,18 +331,24 @@ def time_us(ts: str | float) -> int:
     if isinstance(ts, bool) or not isinstance(ts, str | int | float):
         raise PayloadError(f"ts is neither RFC 3339 nor milliseconds: {ts!r}")
     if isinstance(ts, str):
+        leap = _LEAP_SECOND.fullmatch(ts)
         try:
-            moment = datetime.fromisoformat(ts)
+            moment = datetime.fromisoformat(f"{leap[1]}59{leap[2]}" if leap else ts)
         except ValueError:
             raise PayloadError(f"ts is not RFC 3339: {ts[:40]!r}") from None
         if moment.tzinfo is None:
             raise PayloadError(f"ts has no offset (write Z or +hh:mm): {ts[:40]!r}")
-        return _whole_us(moment)
+        whole = _whole_us(moment) + (_SECOND_US if leap else 0)
+        if leap and not _begins_month(whole):
+            raise PayloadError(f"ts is no leap second, they end a month in UTC: {ts[:40]!r}")
+        return whole
     if not _EARLIEST_US / 1000 <= ts <= _LATEST_US / 1000:  # also refuses NaN and infinities
         raise PayloadError(f"ts is outside the years 1 to 9999: {ts}")
     return round(ts * 1000)
 
 
+_SECOND_US: Final = 1_000_000
+_LEAP_SECOND: Final = re.compile(r"(.{10}[Tt ]\d\d:\d\d:)60(.*)", re.DOTALL)
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -335,6 +357,9 @@ def _whole_us(moment: datetime) -> int:
     return (delta.days * 86400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
-def sample_time_us(sample: Sample) -> int:
-    """`time_us` of a sample."""
-    return time_us(sample.ts)
+def _begins_month(us: int) -> bool:
+    """Whether this is in the first second of a month."""
+    if not _EARLIEST_US <= us <= _LATEST_US:
+        return False
+    moment = _UNIX_EPOCH + timedelta(microseconds=us)
+    return (moment.day, moment.hour, moment.minute, moment.second) == (1, 0, 0, 0)

@@ -171,3 +171,32 @@ def test_ranges_on_the_wire_are_checked() -> None:
     assert ranges_from_wire([(4, 6), (1, 3)]) == ((1, 6),)
     with pytest.raises(PayloadError):
         ranges_from_wire([(3, 1)])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+        ("2016-12-31T15:59:60.25-08:00", "2017-01-01T00:00:00.25Z"),
+        ("2015-07-01T05:29:60+05:30", "2015-07-01T00:00:00Z"),
+    ],
+)
+def test_a_leap_second_is_the_second_after_it(text: str, expected: str) -> None:
+    assert time_us(text) == time_us(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2016-12-31T22:59:60Z",
+        "2016-12-30T23:59:60Z",
+        "2016-12-31T23:59:60+01:00",
+        "2016-12-31T23:59:60",
+        "9999-12-31T23:59:60Z",
+        "0001-01-01T00:59:60+14:00",
+        "2016-12-31T23:59:61Z",
+    ],
+)
+def test_what_cannot_be_a_leap_second_is_refused(text: str) -> None:
+    with pytest.raises(PayloadError):
+        time_us(text)
