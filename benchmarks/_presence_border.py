@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterable, Sequence
 
-    from benchmarks._presence_truth import Shown
     from fleetcell.contract.directory import Regions
+    from vehicle_sim.score.presence import Shown
 
 SPEED_M_S: Final = 30.0
 REACH_M: Final = 225.0  # to each side of the border: well beyond the hysteresis

@@ -14,12 +14,12 @@ import msgspec
 
 from benchmarks._presence_border import PASS_S, Move, astray, delays, make_tracks
 from benchmarks._presence_roamers import Drive
-from benchmarks._presence_truth import ONLINE, State
 from benchmarks._presence_units import News
 from benchmarks._presence_up import ROOT, LiveFrame, platform_up
 from fleetcell.contract.directory import Regions
 from vehicle_sim import roads
 from vehicle_sim.provisioning import Accounts
+from vehicle_sim.score.presence import ONLINE, State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

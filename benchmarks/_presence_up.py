@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from websockets.asyncio.client import connect as connect_websocket
 
-from benchmarks._presence_truth import Shown, State
 from vehicle_sim.provisioning import find_platform
+from vehicle_sim.score.presence import Shown, State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

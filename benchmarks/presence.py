@@ -27,12 +27,13 @@ import msgspec
 
 from benchmarks._presence_handover import drive_over_the_border
 from benchmarks._presence_seeded import play
-from benchmarks._presence_truth import ASLEEP, GONE, OFFLINE, ONLINE, UNKNOWN, Book, State
+from benchmarks._presence_truth import Book
 from benchmarks._presence_units import Crew, News, Order
 from benchmarks._presence_up import ROOT, LiveFrame, platform_up
 from benchmarks.ingest import postgres
 from fleetcell.contract.presence import Timers
 from vehicle_sim.provisioning import Accounts
+from vehicle_sim.score.presence import ASLEEP, GONE, OFFLINE, ONLINE, UNKNOWN, State
 from vehicle_sim.unit import PresencePolicy
 
 if TYPE_CHECKING:

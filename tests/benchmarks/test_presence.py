@@ -17,11 +17,12 @@ from benchmarks._presence_border import PASS_S, REACH_M, Move, astray, delays, m
 from benchmarks._presence_handover import Handovers
 from benchmarks._presence_link import CONNACK, Link
 from benchmarks._presence_seeded import Script, play
-from benchmarks._presence_truth import GONE, OFFLINE, ONLINE, Book, Goal, Shown, State, judge
+from benchmarks._presence_truth import Book
 from benchmarks.presence import describe
 from fleetcell.contract.directory import Regions, split_box
 from fleetcell.contract.presence import Outcome, Registration, fold
 from ingest import register
+from vehicle_sim.score.presence import GONE, OFFLINE, ONLINE, Goal, Shown, State, judge
 
 if TYPE_CHECKING:
     from fleetcell.contract.messages import Claim
