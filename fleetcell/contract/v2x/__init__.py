@@ -1,0 +1,1 @@
+"""Messages between vehicles (V2X): ETSI CAM and DENM, their times and their cells. Pure."""
