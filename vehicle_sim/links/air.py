@@ -40,6 +40,7 @@ class Change(StrEnum):
     RESET = "reset"
     SIM_SUSPENDED = "sim suspended"
     RESUMED = "resumed"
+    POWER_OFF = "power off"
 
 
 @dataclass(frozen=True, slots=True)

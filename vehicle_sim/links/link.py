@@ -128,6 +128,14 @@ class Link:
         self._kill_all()
         self._note([Event(now, Change.RESET)])
 
+    def power_off(self, now: float) -> None:
+        """The modem goes dark: nothing more comes of its connections, and the radio is idle."""
+        self._run(now)
+        self._kill_all()
+        if self.profile.promotion_s:
+            self._active_at = -_NEVER
+        self._note([Event(now, Change.POWER_OFF)])
+
     def suspend_sim(self, now: float) -> None:
         """The network takes the SIM no longer: nothing passes until `resume_sim`."""
         if not self._suspended:

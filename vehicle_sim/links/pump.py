@@ -131,6 +131,7 @@ class Pump:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time() if began is None else began
         self._connections: dict[int, Connection] = {}
+        self._orphans: set[int] = set()  # connections whose near end died without a word
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
         self._empty = asyncio.Event()
@@ -154,15 +155,18 @@ class Pump:
         self._control()
         self._schedule()
 
-    def changed(self) -> None:
-        """After the vehicle has moved, or a fault: look again what comes next."""
+    def move(self, lon: float, lat: float, at: float | None = None) -> None:
+        """The vehicle is here, degrees, since `at` on the link's clock (None: now)."""
+        now = self.now
+        self.link.move(lon, lat, now if at is None else min(at, now))
         self._work()
 
     def forget(self, connection: Connection) -> None:
         """The connection is over."""
         self.link.forget(connection.number)
         self._connections.pop(connection.number, None)
-        if not self._connections:
+        self._orphans.discard(connection.number)
+        if len(self._connections) == len(self._orphans):
             self._empty.set()
 
     async def finish(self, within_s: float) -> None:
@@ -176,12 +180,55 @@ class Pump:
             self.drop()
 
     def drop(self) -> None:
-        """Drop every connection at once, at both ends."""
+        """Drop every connection at once, at both ends; but not what `orphan` left."""
         for connection in list(self._connections.values()):
-            connection.end()
-        if self._timer is not None:
+            if connection.number not in self._orphans:
+                connection.end()
+        if self._timer is not None and not self._connections:
             self._timer.cancel()
             self._timer = None
+
+    def close(self) -> None:
+        """Drop every connection at once, orphans too."""
+        self._orphans.clear()
+        self.drop()
+
+    # -- faults -----------------------------------------------------------------------------------
+
+    def orphan(self) -> None:
+        """The program at the near ends dies: its system resets the connections, by this link.
+
+        The far ends hear that when it arrives. Where it never does they stay half open, until they give up.
+        """
+        for connection in list(self._connections.values()):
+            self._orphans.add(connection.number)
+            connection.closed(Direction.UP, Mark.RST)
+        self._empty.set()
+
+    def power_off(self) -> None:
+        """The vehicle's power fails: nothing of it is ever heard again on these connections."""
+        self.link.power_off(self.now)
+        self.orphan()
+
+    def black_hole(self, seconds: float) -> None:
+        """As `Link.black_hole`, from now on."""
+        self.link.black_hole(self.now, seconds)
+        self._work()
+
+    def reset(self) -> None:
+        """As `Link.reset`, now."""
+        self.link.reset(self.now)
+        self._work()
+
+    def suspend_sim(self) -> None:
+        """As `Link.suspend_sim`, now."""
+        self.link.suspend_sim(self.now)
+        self._work()
+
+    def resume_sim(self) -> None:
+        """As `Link.resume_sim`, now."""
+        self.link.resume_sim(self.now)
+        self._work()
 
     # -- inside -----------------------------------------------------------------------------------
 

@@ -152,18 +152,16 @@ class Relay:
         for modem in self._modems:
             match fault.kind:
                 case Fault.BLACK_HOLE:
-                    modem.link.black_hole(now, fault.lasts_s)
+                    modem.pump.black_hole(fault.lasts_s)
                 case Fault.RESET:
-                    modem.link.reset(now)
+                    modem.pump.reset()
                 case Fault.SIM:
-                    modem.link.suspend_sim(now)
-            modem.pump.changed()
+                    modem.pump.suspend_sim()
 
     def _resume_sim(self) -> None:
         self._active.suspended = False
         for modem in self._modems:
-            modem.link.resume_sim(self.seconds)
-            modem.pump.changed()
+            modem.pump.resume_sim()
 
 
 @dataclass(slots=True)

@@ -25,11 +25,11 @@ P = TypeVar("P", bound=asyncio.Protocol)
 
 
 class Modem:
-    """One unit's way into the network: gives it connections over its link."""
+    """One unit's way into the network: gives it connections over its link. `pump` takes the faults."""
 
     def __init__(self, link: Link, began: float | None = None) -> None:
         self.link = link
-        self._pump = Pump(link, began)
+        self.pump = Pump(link, began)
 
     async def connect(
         self,
@@ -45,7 +45,7 @@ class Modem:
         Raises:
             OSError: refused at the other end, or lost on the way.
         """
-        connection = self._pump.open()
+        connection = self.pump.open()
         protocol = factory()
         transport = LinkedTransport(connection, protocol)
         connection.attach(transport, FarSocket(connection, host, port, tls=tls, source=source))
@@ -58,9 +58,8 @@ class Modem:
         return protocol
 
     def move(self, lon: float, lat: float, at: float | None = None) -> None:
-        """The vehicle is here, degrees, since `at` on the link's clock (None: now)."""
-        self.link.move(lon, lat, self._pump.now if at is None else min(at, self._pump.now))
-        self._pump.changed()
+        """As `Pump.move`."""
+        self.pump.move(lon, lat, at)
 
     def signals(self) -> dict[str, float | str]:
         """What the modem shows, by the catalogue's wire keys: rsrp, rat and cell, as far as there are."""
@@ -70,11 +69,15 @@ class Modem:
 
     async def finish(self, within_s: float) -> None:
         """Let what was sent arrive, at most so long; then drop what is left."""
-        await self._pump.finish(within_s)
+        await self.pump.finish(within_s)
 
     def drop(self) -> None:
+        """Lose all connections at once, but those that a fault has orphaned."""
+        self.pump.drop()
+
+    def close(self) -> None:
         """Lose all connections at once."""
-        self._pump.drop()
+        self.pump.close()
 
 
 class LinkedTransport(asyncio.Transport):

@@ -187,8 +187,7 @@ async def test_a_reset_reaches_both_ends() -> None:
     async with serving() as server:
         near = await modem.connect(Peer, "127.0.0.1", server.port)
         far = await server.next()
-        link.reset(modem._pump.now)
-        modem._pump.changed()
+        modem.pump.reset()
         assert isinstance(await near.until_lost(), ConnectionResetError)
         await far.until_lost()
         await modem.finish(PATIENCE_S)
@@ -200,7 +199,7 @@ async def test_half_open_neither_end_learns_that_the_other_is_gone() -> None:
     async with serving() as server:
         near = await modem.connect(Peer, "127.0.0.1", server.port)
         far = await server.next()
-        link.black_hole(modem._pump.now, 0.0)
+        modem.pump.black_hole(0.0)
         near.write(b"into the void")
         far.write(b"likewise")
         assert near.transport is not None
@@ -261,3 +260,37 @@ async def test_a_transport_passes_marks_on_only_once() -> None:
         await near.until_lost()
         assert near.lost == [None]
         modem.drop()
+
+
+async def test_when_the_program_dies_the_far_end_hears_a_reset_by_the_link() -> None:
+    link = quiet_link(up_s=0.05, down_s=0.05)
+    modem = Modem(link)
+    async with serving() as server:
+        await modem.connect(Peer, "127.0.0.1", server.port)
+        far = await server.next()
+        modem.pump.orphan()
+        modem.drop()  # the program's own clean-up does not reach the far end
+        assert not far.lost
+        await far.until_lost()
+        other = await modem.connect(Peer, "127.0.0.1", server.port)  # the next program, same modem
+        other.write(b"again")
+        await (await server.next()).until_data(5)
+        modem.close()
+
+
+async def test_when_the_power_fails_the_far_end_hears_nothing() -> None:
+    link = quiet_link()
+    modem = Modem(link)
+    async with serving() as server:
+        near = await modem.connect(Peer, "127.0.0.1", server.port)
+        far = await server.next()
+        modem.pump.power_off()
+        near.write(b"last words")
+        modem.drop()
+        other = await modem.connect(Peer, "127.0.0.1", server.port)  # behind what vanished
+        other.write(b"x")
+        await (await server.next()).until_data(1)
+        assert not far.data
+        assert not far.lost
+        modem.close()  # the end of the run ends what is half open
+        await far.until_lost()

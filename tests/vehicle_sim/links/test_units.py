@@ -88,8 +88,8 @@ async def test_with_a_new_address_the_old_session_is_half_open_and_the_unit_take
     modem = Modem(link)
     garage.link = replace(garage.link, modem=modem, presence=PresencePolicy(keep_alive_s=1))
     unit = await garage.online()
-    link.suspend_sim(modem._pump.now)
-    link.resume_sim(modem._pump.now)
+    modem.pump.suspend_sim()
+    modem.pump.resume_sim()
     make(unit, 5)
     gateway = garage.platform.gateway
     await gateway.until(lambda: len(gateway.epochs[garage.car]) > 0)
