@@ -33,6 +33,8 @@ KEEPERS = {
     "shapely": {"vehicle_sim.roads"},
     "h3": {"fleetcell.contract"},
     "cryptography": {"fleetcell.certs"},
+    "pycrate_asn1dir": {"fleetcell.uper"},
+    "pycrate_core": {"fleetcell.uper"},
     "typer": {"fleetcell.cli"},
     "rich": {"fleetcell.cli", "fleetcell.up", "vehicle_sim.progress"},
     "pydantic_settings": {"fleetcell.settings"},
