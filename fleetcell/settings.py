@@ -306,6 +306,12 @@ class IngestSettings(BrokerClientSettings):
     grace_s: Annotated[float, Field(ge=0)] = Field(15, description="Added to it before a vehicle is suspect")
     linger_s: Annotated[float, Field(ge=0)] = Field(10, description="From lost to offline, seconds")
     detach_s: Annotated[float, Field(ge=0)] = Field(240, description="From overdue to offline, seconds")
+    keep_alive_s: Annotated[float, Field(ge=1)] = Field(
+        20, description="Keep-alive of a vehicle that tells none, seconds"
+    )
+    max_keep_alive_s: Annotated[float, Field(ge=1, le=65535)] = Field(
+        1200, description="Upper bound of what a vehicle tells as its keep-alive, seconds"
+    )
     command_retry_s: Annotated[float, Field(ge=0.1, le=3600)] = Field(
         5, description="Until an unanswered command is sent again, seconds; doubles each time"
     )
@@ -329,6 +335,8 @@ class IngestSettings(BrokerClientSettings):
             self.grace_s,
             self.linger_s,
             self.detach_s,
+            keep_alive_s=self.keep_alive_s,
+            max_keep_alive_s=self.max_keep_alive_s,
             hysteresis_s=self.hysteresis_s,
             flap_limit=self.flap_limit,
         )

@@ -93,7 +93,7 @@ class Heard:
 def essential(claims: list[Said]) -> list[Said]:
     """The claims that decide the state: of the newest epoch the last claim, and its will.
 
-    The last claim takes over the interval that an earlier one of its epoch told.
+    The last claim takes over the update interval and the keep-alive that an earlier one of its epoch told.
     """
     epoch = max(said.claim.epoch for said in claims)
     newest = [said for said in claims if said.claim.epoch == epoch]
@@ -102,10 +102,11 @@ def essential(claims: list[Said]) -> list[Said]:
     if not spoken:
         return wills
     last = spoken[-1]
-    told = [said.claim.update_interval for said in spoken if said.claim.update_interval is not None]
-    if told and last.claim.update_interval is None:
-        last = last._replace(claim=msgspec.structs.replace(last.claim, update_interval=told[-1]))
-    return [last, *wills]
+    interval = next((said.claim.update_interval for said in spoken[::-1] if said.claim.update_interval), None)
+    keep_alives = (said.claim.keep_alive for said in spoken[::-1])
+    keep_alive = next((told for told in keep_alives if told is not None), None)
+    timed = msgspec.structs.replace(last.claim, update_interval=interval, keep_alive=keep_alive)
+    return [last._replace(claim=timed), *wills]
 
 
 def _numbers(claim: Claim) -> list[tuple[str, int]]:

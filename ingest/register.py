@@ -333,7 +333,7 @@ def _is_routine(claim: Claim, held: Registration, folded: Registration) -> bool:
     An answer to each would be most of what presence costs on the air. One that comes again (nobody repeats
     it without a reason) or that tells its timers is answered.
     """
-    periodic = claim.kind is ClaimKind.UPDATE and claim.update_interval is None
+    periodic = claim.kind is ClaimKind.UPDATE and claim.update_interval is None and claim.keep_alive is None
     return periodic and folded is not held and folded.state is PresenceState.ONLINE
 
 

@@ -34,12 +34,15 @@ BEGIN, END = "<!-- table -->\n", "<!-- end -->"
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TIMERS = Timers(hysteresis_s=100)  # each wait is another number of seconds, so that it can be named
 SLEEP_S = 600.0
+KEEP_ALIVE_S = 300.0  # of a vehicle whose broker waits for longer than the timers
 WAITS = {
     TIMERS.update_interval_s + TIMERS.grace_s: "interval + grace",
     TIMERS.linger_s: "linger",
     TIMERS.detach_s: "detach",
     SLEEP_S + TIMERS.grace_s: "sleep + grace",
     TIMERS.hysteresis_s: "hysteresis",
+    1.5 * KEEP_ALIVE_S: "1.5 keep-alive",
+    1.5 * KEEP_ALIVE_S + TIMERS.grace_s: "1.5 keep-alive + grace",
 }
 EPOCH = 8  # of the session in every situation
 
@@ -98,6 +101,7 @@ def will(newer: int = 0) -> Claim:
 
 
 ATTACH = Told(claim(ClaimKind.ATTACH, 1))
+PATIENT = Told(Claim(ClaimKind.ATTACH, EPOCH, START, n=1, keep_alive=KEEP_ALIVE_S))
 SLEEP = Told(claim(ClaimKind.SLEEP, 2))
 SHUTDOWN = Told(claim(ClaimKind.DETACH, 2, reason=Reason.SHUTDOWN))
 HANDOVER = Told(claim(ClaimKind.DETACH, 2, reason=Reason.HANDOVER))
@@ -112,6 +116,7 @@ THREE_LOSSES: tuple[Step, ...] = tuple(
 SITUATIONS: dict[str, tuple[Step, ...]] = {
     "never heard": (),
     "online": (ATTACH,),
+    "online, long keep-alive": (PATIENT,),
     "suspect (overdue)": (ATTACH, Deadline()),
     "suspect (lost)": (ATTACH, WILL),
     "suspect (flapping), attached": (*THREE_LOSSES, ATTACH),
@@ -128,6 +133,7 @@ SITUATIONS: dict[str, tuple[Step, ...]] = {
     "offline (revoked)": (ATTACH, Revoked()),
     "unknown (handover)": (ATTACH, HANDOVER_TO, Deadline()),
     "unknown (gateway)": (ATTACH, Blind()),
+    "unknown (gateway), long keep-alive": (PATIENT, Blind()),
     "unknown (gateway), will heard": (ATTACH, Blind(), Told(will(), just_back=True)),
 }
 

@@ -36,12 +36,13 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Timers:
-    """The fleet-wide timers, in seconds; a vehicle's own update interval goes before the default.
+    """The fleet-wide timers, in seconds; a vehicle's own update interval and keep-alive go before them.
 
     `update_interval_s` + `grace_s` without a sign of life makes suspect, `detach_s` more makes
-    offline (timeout); a lost link is offline after `linger_s`. `flap_limit` losses, each within
-    `hysteresis_s` of the one before, make a flapping link; it is settled when it was neither lost nor
-    away for `hysteresis_s`. No hysteresis (0): no link flaps.
+    offline (timeout), but never before its broker had to end a silent link (1.5 `keep_alive_s`); a lost link
+    is offline after `linger_s`. `flap_limit` losses, each within `hysteresis_s` of the one before, make a
+    flapping link; it is settled when it was neither lost nor away for `hysteresis_s`. No hysteresis (0): no
+    link flaps.
     """
 
     update_interval_s: float = 60
@@ -50,6 +51,9 @@ class Timers:
     detach_s: float = 240
     min_interval_s: float = 1
     max_interval_s: float = 86400
+    keep_alive_s: float = 20
+    min_keep_alive_s: float = 1  # the least that CONNECT can say
+    max_keep_alive_s: float = 1200
     max_sleep_s: float = 31 * 86400
     hysteresis_s: float = 60
     flap_limit: int = 3
@@ -58,6 +62,22 @@ class Timers:
         """The update interval of a vehicle, within the bounds."""
         seconds = self.update_interval_s if own is None else own
         return timedelta(seconds=min(max(seconds, self.min_interval_s), self.max_interval_s))
+
+    def supervision(self, own: float | None) -> timedelta:
+        """How long the link of a vehicle with this keep-alive may be dead unnoticed, within the bounds.
+
+        MQTT: a broker ends a link that is silent for 1.5 keep-alive intervals, and a unit does the same.
+        A keep-alive of 0 is none; then nothing but the upper bound limits it.
+        """
+        seconds = self.keep_alive_s if own is None else own or self.max_keep_alive_s
+        return timedelta(seconds=1.5 * min(max(seconds, self.min_keep_alive_s), self.max_keep_alive_s))
+
+    def detach(self, keep_alive: float | None) -> timedelta:
+        """How long a paged vehicle with this keep-alive has to answer, before it counts as detached.
+
+        Its broker may hold its session open for as long as the link may be dead unnoticed.
+        """
+        return max(timedelta(seconds=self.detach_s), self.supervision(keep_alive))
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,14 @@ def test_an_interval_that_was_told_once_is_kept() -> None:
     assert [one.update_interval for one in kept([told, claim(1, epoch=2)])] == [None]
 
 
+def test_a_keep_alive_that_was_told_once_is_kept_and_the_newest_counts() -> None:
+    told = Claim(ClaimKind.ATTACH, 1, NOW, n=1, keep_alive=600)
+    off = Claim(ClaimKind.UPDATE, 1, NOW, n=3, keep_alive=0)
+    assert [one.keep_alive for one in kept([told, claim(2), claim(4)])] == [600]
+    assert [one.keep_alive for one in kept([off, told, claim(4)])] == [0]
+    assert [one.keep_alive for one in kept([told, claim(1, epoch=2)])] == [None]
+
+
 def claim(n: int, *, epoch: int = 1, next_seq: int | None = None) -> Claim:
     return Claim(ClaimKind.UPDATE, epoch, NOW, n=n, boot="a" * 32, next_seq=next_seq)
 

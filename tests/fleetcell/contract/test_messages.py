@@ -126,6 +126,8 @@ def test_noise_is_refused_and_nothing_else_happens(noise: bytes, kind: type) -> 
         ({"boot": "xyz"}, "boot"),
         ({"next_seq": 0}, "next_seq"),
         ({"update_interval": -1}, "update_interval"),
+        ({"update_interval": 0}, "update_interval"),
+        ({"keep_alive": -1}, "keep_alive"),
         ({"n": "1"}, "n"),
     ],
 )
@@ -134,6 +136,11 @@ def test_a_wrong_field_is_named(change: dict[str, Any], reason: str) -> None:
     assert decode(Claim, json.dumps(good).encode()).epoch == 1
     with pytest.raises(PayloadError, match=reason):
         decode(Claim, json.dumps(good | change).encode())
+
+
+def test_a_keep_alive_may_be_none_as_in_connect() -> None:
+    claim = b'{"kind":"attach","epoch":1,"n":0,"at":"2026-05-01T12:00:00Z","keep_alive":0}'
+    assert decode(Claim, claim).keep_alive == 0
 
 
 def test_an_unknown_field_is_ignored() -> None:

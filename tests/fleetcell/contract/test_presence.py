@@ -454,6 +454,69 @@ def test_an_interval_counts_from_the_claim_that_told_it_within_bounds(first: flo
     assert waited == pytest.approx(min(max(second, 1), 86400), abs=1e-5)
 
 
+# -- the keep-alive ----------------------------------------------------------------------------------
+
+
+def silent_until(held: Registration) -> list[tuple[str, float]]:
+    """What becomes of a vehicle of which nothing more is heard: state with reason, and seconds from NOW."""
+    found = []
+    while held.deadline is not None:
+        moment = held.deadline
+        held, change = expire(held, moment, TIMERS)
+        assert change is not None
+        found.append((f"{held.state} ({held.reason})", (moment - NOW).total_seconds()))
+    return found
+
+
+def test_nobody_is_detached_while_the_broker_may_still_hold_the_session() -> None:
+    patient = after(claim("attach", keep_alive=600.0))
+    assert silent_until(patient) == [("suspect (overdue)", 75), ("offline (timeout)", 75 + 900)]
+    for quick in (claim("attach", keep_alive=5.0), claim("attach")):
+        assert silent_until(after(quick)) == [("suspect (overdue)", 75), ("offline (timeout)", 75 + 240)]
+    asleep = after(claim("attach", keep_alive=600.0), claim("sleep", n=2, sleep_s=100.0))
+    assert silent_until(asleep) == [("suspect (overslept)", 115), ("offline (timeout)", 115 + 900)]
+
+
+def test_a_lost_link_does_not_wait_for_the_keep_alive() -> None:
+    lost = after(claim("attach", keep_alive=600.0), will())
+    assert silent_until(lost) == [("offline (lost)", 10)]
+
+
+def test_after_blindness_there_is_time_to_notice_a_dead_link() -> None:
+    held = after(claim("attach", update_interval=5.0, keep_alive=60.0))
+    unknown, _ = blind(held, later(1), TIMERS)
+    assert unknown.deadline == later(1 + 90 + 15)
+    again, _ = returned(unknown, later(500), TIMERS)
+    assert again.deadline == later(500 + 90 + 15)
+    asleep = after(claim("attach", update_interval=5.0, keep_alive=60.0), claim("sleep", n=2, sleep_s=100.0))
+    late, _ = returned(asleep, later(200), TIMERS)
+    assert (late.state, late.deadline) == ("unknown", later(200 + 90 + 15))
+    often = after(claim("attach", update_interval=300.0, keep_alive=60.0))
+    assert blind(often, later(1), TIMERS)[0].deadline == later(1 + 300 + 15)
+
+
+def test_a_keep_alive_has_a_default_and_bounds_and_zero_is_none() -> None:
+    timers = Timers(keep_alive_s=100, max_keep_alive_s=1000)
+    for told, seconds in ((None, 150), (40, 60), (0.1, 1.5), (1e6, 1500), (0, 1500)):
+        assert timers.supervision(told) == timedelta(seconds=seconds)
+
+
+@given(st.none() | st.floats(0, 31 * 86400), st.floats(0, 31 * 86400), st.floats(0.001, 31 * 86400))
+def test_a_keep_alive_counts_from_the_claim_that_told_it_within_bounds(
+    first: float | None, second: float, interval: float
+) -> None:
+    held = after(claim("attach", keep_alive=first, update_interval=interval))
+    held, change = fold(held, claim("update", n=2, keep_alive=second), NOW, TIMERS, region="north")
+    assert change is None
+    (_, suspect_at), (gone, gone_at) = silent_until(held)
+    bounded = 1.5 * min(max(second or 1200, 1), 1200)
+    assert gone == "offline (timeout)"
+    assert suspect_at == pytest.approx(min(max(interval, 1), 86400) + 15, abs=1e-5), "by the interval alone"
+    assert gone_at - suspect_at == pytest.approx(max(240, bounded), abs=1e-5)
+    again, _ = fold(held, claim("update", n=3), NOW, TIMERS, region="north")
+    assert silent_until(again) == [("suspect (overdue)", suspect_at), (gone, gone_at)], "told once is enough"
+
+
 def test_a_command_response_is_a_sign_of_life() -> None:
     suspect, _ = expire(after(claim("attach")), later(75), TIMERS)
     online, _ = evidence(suspect, 1, later(80), TIMERS, by=Reason.RESPONSE)
