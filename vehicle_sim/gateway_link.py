@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import random
 
     from fleetcell.contract.messages import RegionEntry
+    from fleetcell.mqtt.wire import Connect
     from vehicle_sim.links.transport import Modem
+    from vehicle_sim.truth.meter import Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class LinkOptions:
     directory: the regions, as far as they are known before a gateway tells.
     roams: whether units go by the directory; otherwise they stay where they began.
     modem: of one unit, when it is on a simulated cellular link.
+    meter: counts what passes, for the score.
     """
 
     broker_url: str
@@ -40,6 +43,12 @@ class LinkOptions:
     roaming: RoamingPolicy = field(default_factory=RoamingPolicy)
     backoff: Backoff = field(default_factory=Backoff)
     modem: Modem | None = None
+    meter: Meter | None = None
+
+    def connect(self) -> Connect | None:
+        """How to get connections; None: as the event loop gives them."""
+        connect = None if self.modem is None else self.modem.connect
+        return connect if self.meter is None else self.meter.around(connect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,7 @@ class Link:
         self.gateway = gateway
         self.owner = owner
         self._vehicle = vehicle
+        self._meter = options.meter
         filters = [*topics.unit_filters(gateway.region, vehicle), topics.DIRECTORY_TOPIC]
         self.bridge = MqttBridge(
             gateway.url,
@@ -117,7 +127,7 @@ class Link:
             tls=options.tls,
             rng=rng,
             source=gateway.address,
-            connect=None if options.modem is None else options.modem.connect,
+            connect=options.connect(),
         )
 
     def topic(self, channel: Channel) -> str:
@@ -127,9 +137,12 @@ class Link:
     def publish(self, channel: Channel, payload: bytes) -> bool:
         """Publish at QoS 1, without waiting; False where the link does not take it."""
         try:
-            return self.bridge.publish_nowait(self.topic(channel), payload, qos=1)
+            taken = self.bridge.publish_nowait(self.topic(channel), payload, qos=1)
         except NotConnectedError:
             return False
+        if taken and self._meter is not None:
+            self._meter.published(len(payload))
+        return taken
 
     # The owner is looked up each time: it may be another one by then.
 
@@ -143,4 +156,6 @@ class Link:
         self.owner.lost(reason)
 
     def _receive(self, message: Message) -> None:
+        if self._meter is not None:
+            self._meter.received(len(message.payload))
         self.owner.receive(message)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _NEVER: Final = math.inf
 _REBIND_SLOT_S: Final = 60.0  # at most one change of mappings in each
 _KEPT_EVENTS: Final = 1000
+_OUTAGE_S: Final = 1.0  # without any capacity; shorter ones are the radio's everyday
 
 # What `uniform` is asked about; a place in its coordinates.
 _ADDRESS, _REBIND, _REBIND_AT = range(10, 13)
@@ -186,6 +187,18 @@ class Link:
     def covered(self) -> bool:
         """Whether the modem hears a cell, where cells are modelled at all."""
         return self.profile.cells is None or self._air.reception.cell is not None
+
+    def outage(self, now: float) -> str | None:
+        """Why no packet of a new connection passes now; None: they pass. Gaps below a second are none."""
+        self._run(now)
+        if self._suspended:
+            return "SIM suspended"
+        if now < self._hole_until:
+            return "black hole"
+        if not self.covered:
+            return "no coverage"
+        gaps = (until - now for rate, until in (self._air.rate(way, now) for way in Direction) if not rate)
+        return "no capacity" if max(gaps, default=0.0) > _OUTAGE_S else None
 
     def rrc(self, now: float) -> Rrc:
         """The radio's state."""

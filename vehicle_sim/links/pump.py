@@ -142,6 +142,14 @@ class Pump:
         """The link's time."""
         return self._loop.time() - self._began
 
+    @property
+    def outage(self) -> str | None:
+        """Why the connections pass no packet now; None: one of them does, or there is none."""
+        why = self.link.outage(self.now)
+        if why is None and self._connections and not any(map(self.link.alive, self._connections)):
+            why = "half open"
+        return why
+
     def open(self) -> Connection:
         """A new connection; attach its ends, then send SYN."""
         connection = Connection(self, self.link.open(self.now))

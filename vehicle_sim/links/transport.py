@@ -57,6 +57,11 @@ class Modem:
             raise
         return protocol
 
+    @property
+    def outage(self) -> str | None:
+        """Why its connections pass no packet now; None: one of them does, or there is none."""
+        return self.pump.outage
+
     def move(self, lon: float, lat: float, at: float | None = None) -> None:
         """As `Pump.move`."""
         self.pump.move(lon, lat, at)
