@@ -312,6 +312,12 @@ class IngestSettings(BrokerClientSettings):
     max_keep_alive_s: Annotated[float, Field(ge=1, le=65535)] = Field(
         1200, description="Upper bound of what a vehicle tells as its keep-alive, seconds"
     )
+    hazards_per_s: Annotated[float, Field(gt=0)] = Field(
+        10, description="New warnings between vehicles a second, for long; 60 times as many at once"
+    )
+    hazards_active: Annotated[int, Field(ge=1)] = Field(
+        10_000, description="Hazards of the region at a time, at most"
+    )
     command_retry_s: Annotated[float, Field(ge=0.1, le=3600)] = Field(
         5, description="Until an unanswered command is sent again, seconds; doubles each time"
     )

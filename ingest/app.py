@@ -14,6 +14,7 @@ import structlog
 from fleetcell.contract.errors import TopicError
 from fleetcell.contract.presence import Reason
 from fleetcell.contract.topics import (
+    PREFIX,
     Channel,
     VehicleTopic,
     gateway_topic,
@@ -22,6 +23,7 @@ from fleetcell.contract.topics import (
     response_filter,
     telemetry_filters,
 )
+from fleetcell.contract.v2x.cells import denm_filter
 from fleetcell.mqtt import Backoff, MqttBridge, TlsOptions
 from fleetcell.service import stop_event
 from ingest.answers import Answers
@@ -35,6 +37,7 @@ from ingest.directory import CHANNEL as DIRECTORY_CHANNEL
 from ingest.directory import RegionDirectory, own_entry
 from ingest.failures import FAILURES, reason
 from ingest.gateway import Gateway
+from ingest.hazards.service import Hazards
 from ingest.inbox import Arrival, Inbox
 from ingest.metrics import Metrics, serve_metrics
 from ingest.notifications import Notifications
@@ -140,6 +143,14 @@ class Service:
             self._take_role,
             duties=[self.commands],
         )
+        self.hazards = Hazards(
+            region,
+            self.database,
+            self.metrics,
+            per_s=settings.hazards_per_s,
+            most_active=settings.hazards_active,
+        )
+        self._v2x = f"{PREFIX}/{region}/v2x/"
         self.signs = Signs(region, self.database, self._heard_elsewhere)
         self.writer = Writer(
             self.inbox,
@@ -201,6 +212,7 @@ class Service:
                 self.directory.run(self.bridge),
                 self.writer.run(),
                 self.answers.run(),
+                self.hazards.run(),
                 self.registrar.run(),
                 self.signs.run(),
                 Retention(self.database, self.settings.retention_days).run(),
@@ -232,7 +244,10 @@ class Service:
     # -- what comes in from the broker --------------------------------------------------------------
 
     def receive(self, message: Message) -> None:
-        """A message of the telemetry connection: into the inbox, undecoded."""
+        """A message of the telemetry connection: into the inbox, undecoded; a warning goes its own way."""
+        if message.topic.startswith(self._v2x):
+            self.hazards.receive(message)
+            return
         topic = _unit_topic(message.topic)
         if topic is None or topic.region != self.settings.region:
             self.metrics.misdirected.inc()
@@ -302,7 +317,11 @@ class Service:
         await self.bridge.run()
 
     def _take_role(self, registrar: bool) -> None:
-        """This worker is the registrar, or another is: who takes telemetry may depend on it."""
+        """This worker is the registrar, or another is: who takes telemetry may depend on it.
+
+        It alone hears the warnings between vehicles, on the connection of telemetry: a flood of them does not
+        hold up presence.
+        """
         self.gateway.republish()
         self.directory.republish()
         if self._shared is None:
@@ -310,7 +329,8 @@ class Service:
         region = self.settings.region
         alone = telemetry_filters(region) if registrar else []
         filters = shared_filters(region) if self._shared else alone
-        self.bridge.resubscribe([(one, QOS) for one in filters])
+        warnings = [(denm_filter(region), 0)] if registrar else []
+        self.bridge.resubscribe([*((one, QOS) for one in filters), *warnings])
 
     def _registrar_bridge(self, registrar: Registrar) -> MqttBridge:
         settings = self.settings

@@ -70,6 +70,15 @@ class Metrics:
         self.responses_refused = Counter(
             "fleetcell_ingest_responses_refused", "Responses refused", ["reason"], registry=registry
         )
+        self.hazards = Counter(
+            "fleetcell_ingest_hazards", "Hazards told, updated and ended", ["change"], registry=registry
+        )
+        self.hazards_refused = Counter(
+            "fleetcell_ingest_denms_dropped",
+            "DENMs that changed no hazard: repeated, not believed, too many",
+            ["reason"],
+            registry=registry,
+        )
         self.storing = Gauge("fleetcell_ingest_storing", "1 while batches can be stored", registry=registry)
         self.waiting = Gauge("fleetcell_ingest_waiting_messages", "Messages in the inbox", registry=registry)
         self.overflow = Gauge(

@@ -6,10 +6,6 @@ A unit may report other kinds with whatever data it likes; they are stored and s
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class EventKind(StrEnum):
@@ -26,15 +22,3 @@ class EventKind(StrEnum):
     HARSH_ACCELERATION = "harsh_acceleration"
     CRASH = "crash"
     HAZARD_HEARD = "hazard_heard"
-
-
-def place_of(data: Mapping[str, object]) -> tuple[float, float] | None:
-    """Latitude and longitude in degrees, where `data` has both and they are on the Earth."""
-    lat, lon = _within(data.get("lat"), 90), _within(data.get("lon"), 180)
-    return None if lat is None or lon is None else (lat, lon)
-
-
-def _within(value: object, most: float) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -most <= value <= most:
-        return None
-    return float(value)

@@ -29,6 +29,7 @@ TABLES = {
     "event",
     "feed",
     "gateway",
+    "hazard",
     "journey",
     "ledger",
     "presence_event",

@@ -11,6 +11,10 @@ BEGIN
     DELETE FROM fleet.event WHERE ctid = ANY (ARRAY(SELECT ctid FROM fleet.event WHERE time < cutoff LIMIT max_rows));
     GET DIAGNOSTICS removed = ROW_COUNT;
     total := total + removed;
+    DELETE FROM fleet.hazard
+    WHERE ctid = ANY (ARRAY(SELECT ctid FROM fleet.hazard WHERE valid_until < cutoff AND first_at < cutoff LIMIT max_rows));
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    total := total + removed;
     DELETE FROM fleet.dead_letter
     WHERE ctid = ANY (ARRAY(SELECT ctid FROM fleet.dead_letter WHERE last_at < cutoff LIMIT max_rows));
     GET DIAGNOSTICS removed = ROW_COUNT;

@@ -21,11 +21,6 @@ SELECT
 FROM fleet.telemetry AS t
 JOIN fleet.vehicle AS v ON v.id = t.vehicle_id;
 
-CREATE VIEW api.events AS
-SELECT e.time, e.vehicle_id, v.name AS vehicle, e.boot, e.seq, e.kind, e.data, e.received_at, e.quality
-FROM fleet.event AS e
-JOIN fleet.vehicle AS v ON v.id = e.vehicle_id;
-
 CREATE VIEW api.presence_events AS
 SELECT
     p.cursor, p.vehicle_id, v.name AS vehicle, p.at, p.learned_at, p.state, p.reason, p.evidence, p.deadline, p.epoch,

@@ -1,0 +1,1 @@
+"""Hazards that vehicles warn each other of: heard, checked, bounded, stored."""
