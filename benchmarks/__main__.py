@@ -5,7 +5,8 @@ A benchmark is a module of this package with
     ABOUT = "one line: what it measures, against what"
     async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]
 
-It may take `vehicles` and `seed` too; then `--vehicles N` and `--seed N` are for it.
+It may take `vehicles`, `seed`, `workers`, `parked` and `link` too; then the options of these names are for
+it.
 
 `run` measures for about `seconds` and returns its figures: numbers with the unit at the end of the name
 (`_s`, `_ms`, `_bytes`) or none for a ratio. A figure that means something on one machine only goes
@@ -70,9 +71,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--json", action="store_true", help="one JSON object a benchmark, on a line of its own"
     )
     parser.add_argument(
-        "--vehicles", type=count, help="simulated units, where there are any (presence: 1000)"
+        "--vehicles", type=count, help="simulated units, where there are any (presence: 1000, sim: 2000)"
     )
     parser.add_argument("--seed", type=count, help="the same random choices as in the run that printed it")
+    parser.add_argument("--workers", type=count, help="processes that share the units (sim: 1)")
+    parser.add_argument("--parked", type=share, help="share of the vehicles that are parked (sim: 0)")
+    parser.add_argument("--link", help="the units' links (sim: lte)")
     parser.add_argument("--list", action="store_true", help="name the benchmarks")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.names) - set(names()))
@@ -95,6 +99,13 @@ def count(text: str) -> int:
     return number
 
 
+def share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to 1")
+    return number
+
+
 def names() -> list[str]:
     """The modules of this package, helpers (with an underscore) apart."""
     return sorted(found.name for found in pkgutil.iter_modules(benchmarks.__path__) if found.name[0] != "_")
@@ -113,7 +124,7 @@ def measure(name: str, options: argparse.Namespace, stderr: Console) -> Figures:
     """One benchmark's figures, with what is needed to read them."""
     started = time.perf_counter()
     benchmark = load(name)
-    wanted = {"vehicles": options.vehicles, "seed": options.seed}
+    wanted = {name: getattr(options, name) for name in ("vehicles", "seed", "workers", "parked", "link")}
     taken = inspect.signature(benchmark.run).parameters.keys() & wanted.keys()
     chosen = {key: wanted[key] for key in taken if wanted[key] is not None}
 

@@ -28,7 +28,7 @@ from fleetcell.contract.credentials import CredentialsFile, ServiceCredential, e
 from fleetcell.contract.topics import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     Starter = Callable[[Path], contextlib.AbstractContextManager["Running"]]
 
@@ -75,10 +75,15 @@ def _started(
 
 
 def ours(folder: Path) -> contextlib.AbstractContextManager[Running]:
-    """The embedded broker as `fleetcell broker` runs it."""
+    """The embedded broker, for the clients of its own benchmark."""
+    names = [unit("p", number) for number in range(MEMBERS)] + [unit("i", number) for number in range(IDLE)]
+    return embedded(folder, names)
+
+
+def embedded(folder: Path, names: Iterable[str]) -> contextlib.AbstractContextManager[Running]:
+    """The embedded broker as `fleetcell broker` runs it, for units of these names and a gateway."""
     secret, key = new_secret(), os.urandom(32).hex()
     kept = mac(key.encode(), secret)
-    names = [unit("p", number) for number in range(MEMBERS)] + [unit("i", number) for number in range(IDLE)]
     services = {GATEWAY: ServiceCredential(Role.GATEWAY, kept, REGION)}
     credentials, key_file = folder / "credentials.json", folder / "credentials.key"
     credentials.write_bytes(encode_file(CredentialsFile(dict.fromkeys(names, kept), services)))

@@ -7,7 +7,7 @@ import random
 import resource
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from vehicle_sim.gateway_link import LinkOptions
     from vehicle_sim.links import Links
-    from vehicle_sim.provisioning import Accounts
 
 log = structlog.get_logger()
 
@@ -34,6 +33,13 @@ _FILES_PER_UNIT: Final = 5  # epoch, current boot, commands, a connection, one t
 _REFUSED_AFTER_S: Final = 8.0  # a new account takes a moment to reach the broker
 _WATCH_S: Final = 1.0
 STOP_S: Final = 5.0  # for a clean stop of all units together
+
+
+class Secrets(Protocol):
+    """Where the units' secrets come from: `Accounts`, as a rule."""
+
+    async def provision(self, vehicles: Sequence[str], *, rotate: bool = False) -> dict[str, str]:
+        """The secret of each vehicle that may connect; `rotate`: new ones. Raises ProvisioningError."""
 
 
 class Fleet:
@@ -51,7 +57,7 @@ class Fleet:
     def __init__(
         self,
         directory: Path,
-        accounts: Accounts,
+        accounts: Secrets,
         link: LinkOptions,
         seed: int,
         rate_hz: float | None = None,
@@ -110,7 +116,7 @@ class Fleet:
         """Have an account for each unit that was claimed; those that an operator revoked are left out.
 
         Raises:
-            ProvisioningError: see `Accounts.provision`; or none of them may connect.
+            ProvisioningError: see `Secrets.provision`; or none of them may connect.
         """
         secrets = await self._accounts.provision(list(self._spools))
         for vehicle in [vehicle for vehicle in self._spools if vehicle not in secrets]:
