@@ -156,8 +156,9 @@ class Gateway:
             await self.changed.wait_for(holds)
 
     def stored(self, vehicle: str) -> int:
-        """How many readings of a vehicle are stored, all boots."""
-        return sum(len(found) for (name, _), found in self.readings.items() if name == vehicle)
+        """How many readings and events of a vehicle are stored, all boots."""
+        keys = {key for key in self.readings.keys() | self.events.keys() if key[0] == vehicle}
+        return sum(len(self.readings[key]) + len(self.events[key]) for key in keys)
 
     def state(self, vehicle: str) -> tuple[str, str]:
         """State and reason."""

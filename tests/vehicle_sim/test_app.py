@@ -57,10 +57,14 @@ def trace(tmp_path: Path) -> Path:
 
 
 def stored_once(platform: SmallPlatform) -> int:
-    """How many readings are stored, each with its own number from 1 on."""
-    for found in platform.gateway.readings.values():
-        assert sorted(found) == list(range(1, len(found) + 1))
-    return sum(map(len, platform.gateway.readings.values()))
+    """How many readings and events are stored, each with its own number from 1 on."""
+    gateway = platform.gateway
+    stored = 0
+    for key in gateway.readings.keys() | gateway.events.keys():
+        numbers = [*gateway.readings[key], *gateway.events[key]]
+        assert sorted(numbers) == list(range(1, len(numbers) + 1))
+        stored += len(numbers)
+    return stored
 
 
 def states(platform: SmallPlatform) -> set[tuple[str, str]]:
