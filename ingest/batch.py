@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fleetcell.contract.errors import PayloadError
-from ingest.decode import BadSample, Upload, decode_upload
+from ingest.decode import BadSample, decode_upload
 
 if TYPE_CHECKING:
     from fleetcell.contract.topics import VehicleTopic
+    from ingest.decode import Upload
     from ingest.inbox import Arrival
 
 
@@ -89,23 +90,7 @@ class Batch:
         (upload,) = self.uploads
         seq = upload.seqs[0] if upload.seqs else upload.events[0].seq
         bad = [*upload.bad, BadSample(seq, encoded, reason)]
-        return _batch(
-            [
-                Upload(
-                    upload.topic,
-                    upload.boot,
-                    upload.epoch,
-                    upload.received_us,
-                    [],
-                    [],
-                    [],
-                    [],
-                    bad,
-                    upload.evicted,
-                )
-            ],
-            [],
-        )
+        return _batch([replace(upload, seqs=[], times_us=[], signals=[], ups_ms=[], events=[], bad=bad)], [])
 
 
 def _batch(uploads: list[Upload], rejections: list[Rejection]) -> Batch:
@@ -115,15 +100,12 @@ def _batch(uploads: list[Upload], rejections: list[Rejection]) -> Batch:
 def _part(upload: Upload, start: int, stop: int | None) -> Upload:
     """Some of the samples; what else the upload says goes with the first part."""
     rest = start == 0
-    return Upload(
-        upload.topic,
-        upload.boot,
-        upload.epoch,
-        upload.received_us,
-        upload.seqs[start:stop],
-        upload.times_us[start:stop],
-        upload.signals[start:stop],
-        upload.events if rest else [],
-        upload.bad if rest else [],
-        upload.evicted,
+    return replace(
+        upload,
+        seqs=upload.seqs[start:stop],
+        times_us=upload.times_us[start:stop],
+        signals=upload.signals[start:stop],
+        ups_ms=upload.ups_ms[start:stop],
+        events=upload.events if rest else [],
+        bad=upload.bad if rest else [],
     )

@@ -97,7 +97,7 @@ def extras(signals: Signals, device_time_us: dict[int, int]) -> list[bytes | Non
 
     Args:
         signals: the checked signals.
-        device_time_us: by row, the time of the readings whose clock is not believed, in µs since 1970.
+        device_time_us: by row, what the unit's clock said where it is not believed, in µs since 1970.
     """
     documents: list[bytes | None] = [None] * len(signals.accepted)
     for row in signals.odd | signals.problems.keys() | device_time_us.keys():

@@ -14,9 +14,11 @@ from fleetcell.contract.topics import Channel, VehicleTopic, parse, vehicle_topi
 from ingest.inbox import Arrival
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from ingest.batch import Batch
+    from ingest.decode import StoredEvent, Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +38,42 @@ class DeadLetter:
 
 
 def dead_letters(batch: Batch) -> list[DeadLetter]:
-    """What becomes a dead letter, each once."""
+    """What becomes a dead letter; the same may be in it twice."""
     whole = [DeadLetter(_name(r.topic), r.sha256, r.payload, r.reason) for r in batch.rejections]
-    parts = [
-        DeadLetter(
-            _name(upload.topic),
-            hashlib.sha256(bytes.fromhex(upload.boot) + bad.raw).digest(),
-            bad.raw,
-            bad.reason,
-            upload.boot,
-            upload.epoch,
-        )
-        for upload in batch.uploads
-        for bad in upload.bad
-    ]
-    return list({(letter.topic, letter.sha256): letter for letter in (*whole, *parts)}.values())
+    return whole + [single(upload, bad.raw, bad.reason) for upload in batch.uploads for bad in upload.bad]
+
+
+def distinct(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    """Each once."""
+    return list({(letter.topic, letter.sha256): letter for letter in letters}.values())
+
+
+def single(upload: Upload, raw: bytes, reason: str) -> DeadLetter:
+    """One sample or event of an upload, as `raw`."""
+    digest = hashlib.sha256(bytes.fromhex(upload.boot) + raw).digest()
+    return DeadLetter(_name(upload.topic), digest, raw, reason, upload.boot, upload.epoch)
+
+
+def sample_json(upload: Upload, position: int) -> bytes:
+    """One sample of an upload, as JSON; without its signals where they have no JSON."""
+    document: dict[str, Any] = {"seq": upload.seqs[position], "ts": upload.times_us[position] / 1000}
+    if upload.ups_ms and upload.ups_ms[position] is not None:
+        document["up"] = upload.ups_ms[position]
+    try:
+        return encode(document | {"s": upload.signals[position]})
+    except (TypeError, ValueError, RecursionError, UnicodeEncodeError):
+        return encode(document | {"s": {}})
+
+
+def event_json(event: StoredEvent) -> bytes:
+    """One event, as JSON; its data as the text that it came as."""
+    document: dict[str, Any] = {
+        "seq": event.seq,
+        "ts": event.time_us / 1000,
+        "kind": event.kind,
+        "data": event.data.decode(),
+    }
+    return encode(document if event.up_ms is None else document | {"up": event.up_ms})
 
 
 def revive(letter: DeadLetter, received_us: int) -> Arrival:

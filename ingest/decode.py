@@ -41,17 +41,22 @@ class BadSample:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event, its time in µs since 1970 and its data as JSON."""
+    """An event: its time in µs since 1970, its data as JSON, the unit's uptime in ms if it said it."""
 
     seq: int
     time_us: int
     kind: str
     data: bytes
+    up_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What one message of a unit says. `seqs`, `times_us` (µs since 1970) and `signals` are parallel."""
+    """What one message of a unit says.
+
+    `seqs`, `times_us` (by the unit's clock, since 1970), `signals` and `ups_ms` (uptime, None where the unit
+    did not say it) are parallel. `sent_ms` is the uptime at which the unit made the message.
+    """
 
     topic: VehicleTopic
     boot: str
@@ -63,16 +68,13 @@ class Upload:
     events: list[StoredEvent] = field(default_factory=list)
     bad: list[BadSample] = field(default_factory=list)
     evicted: Ranges = EMPTY
+    ups_ms: list[int | None] = field(default_factory=list)
+    sent_ms: int | None = None
 
     @property
     def rows(self) -> int:
         """How many readings, events and bad samples it carries."""
         return len(self.seqs) + len(self.events) + len(self.bad)
-
-    @property
-    def newest_us(self) -> int | None:
-        """When its newest reading or event was measured, by the unit's clock."""
-        return max([*self.times_us, *(event.time_us for event in self.events)], default=None)
 
 
 def decode_upload(topic: VehicleTopic, payload: bytes, received_us: int) -> Upload:
@@ -97,7 +99,9 @@ def decode_upload(topic: VehicleTopic, payload: bytes, received_us: int) -> Uplo
 
 def _empty(topic: VehicleTopic, message: Telemetry | Envelope, received_us: int) -> Upload:
     evicted = ranges_from_wire(message.evicted)
-    return Upload(topic, message.boot, message.epoch, received_us, [], [], [], evicted=evicted)
+    return Upload(
+        topic, message.boot, message.epoch, received_us, [], [], [], evicted=evicted, sent_ms=message.sent
+    )
 
 
 def _piecewise(topic: VehicleTopic, envelope: Envelope, received_us: int, *, packed: bool) -> Upload:
@@ -127,6 +131,7 @@ def _add(upload: Upload, sample: Sample, raw: msgspec.Raw | None) -> None:
     upload.seqs.append(sample.seq)
     upload.times_us.append(moment)
     upload.signals.append(sample.s)
+    upload.ups_ms.append(sample.up)
 
 
 def _seq_of(raw: msgspec.Raw, *, packed: bool) -> int | None:
@@ -145,5 +150,7 @@ def _event(topic: VehicleTopic, payload: bytes, received_us: int) -> Upload:
     data = encode(event.data)
     if b"\\u0000" in data or "\0" in event.kind:
         raise PayloadError("not a valid Event: a text holds NUL, which the database cannot keep")
-    stored = StoredEvent(event.seq, moment, event.kind, data)
-    return Upload(topic, event.boot, event.epoch, received_us, [], [], [], events=[stored])
+    stored = StoredEvent(event.seq, moment, event.kind, data, event.up)
+    return Upload(
+        topic, event.boot, event.epoch, received_us, [], [], [], events=[stored], sent_ms=event.sent
+    )

@@ -30,9 +30,18 @@ class Metrics:
         self.readings = counter("readings", "Readings stored")
         self.events = counter("events", "Events stored")
         self.duplicates = counter("duplicates", "Readings and events that had been stored before")
+        self.conflicts = counter(
+            "conflicts", "Readings and events under a number that another one of the boot has: dead letters"
+        )
+        self.shared_identities = Gauge(
+            "fleetcell_ingest_shared_identities",
+            "Vehicles that look like two units with one identity, in the last day",
+            registry=registry,
+        )
         self.bad = counter("bad_samples", "Samples that became dead letters")
         self.rejected = counter("rejected", "Payloads that could not be decoded")
         self.quarantined = counter("quarantined", "Readings with a clock that cannot be right")
+        self.corrected = counter("corrected", "Readings with a wrong clock that were dated in spite of it")
         self.refused_values = counter("refused_values", "Signal values out of range or of the wrong type")
         self.refused = counter("refused", "Messages of vehicles that may not send")
         self.dropped = counter("dropped", "Messages dropped for want of room; units send them again")
@@ -101,6 +110,8 @@ class Metrics:
         self.bad.inc(stored.bad)
         self.rejected.inc(stored.rejected)
         self.quarantined.inc(stored.quarantined)
+        self.corrected.inc(stored.corrected)
+        self.conflicts.inc(stored.conflicts)
         self.refused_values.inc(stored.refused_values)
         self.commit.observe(seconds)
 

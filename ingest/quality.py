@@ -1,20 +1,16 @@
-"""What a reading's `quality` says, and which clocks are believed.
+"""What a reading's `quality` says, and the limits by which clocks are believed.
 
-A reading whose clock cannot be right is kept, dated by its arrival, and never becomes "latest": its own time
-goes to `extra` under `$device_time_ms`. Keys with a `$` cannot collide with a signal's wire key.
+Both times are kept of a reading whose clock is wrong: `time` is the corrected one or that of arrival, and the
+unit's own goes to `extra` under `$device_time_ms`. Keys with a `$` cannot collide with a signal's wire key.
 """
 
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+from typing import Final
 
 EARLIEST_US: Final = 1_262_304_000_000_000  # 2010-01-01: no vehicle unit of this protocol is older
-FUTURE_US: Final = 5 * 60 * 1_000_000  # a clock this far ahead of ours is wrong
+FUTURE_US: Final = 5 * 60 * 1_000_000  # a clock this far ahead of ours, or off the unit's uptime, is wrong
 LATE_US: Final = 60 * 1_000_000  # a reading that arrives this long after it was measured counts as late
 
 DEVICE_TIME_KEY: Final = "$device_time_ms"
@@ -27,8 +23,4 @@ class Quality(IntFlag):
     GOOD = 0
     CLOCK = 1  # quarantined: `time` is the time of arrival, `extra.$device_time_ms` the unit's
     SIGNAL = 2  # some values were refused, see `extra.$refused`
-
-
-def wrong_clock(time_us: npt.NDArray[np.int64], received_us: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Which readings have a clock before 2010 or over five minutes ahead; times in µs since 1970."""
-    return (time_us < EARLIEST_US) | (time_us > received_us + FUTURE_US)
+    CORRECTED = 4  # `time` was found in spite of a wrong clock, `extra.$device_time_ms` is the unit's

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from ingest import binary_copy
 from ingest.columns import HOT_COLUMNS, Signals, check, extras, hot_columns
-from ingest.quality import Quality, wrong_clock
+from ingest.quality import Quality
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ingest.settle import Fresh
 
@@ -22,7 +22,11 @@ COPY_COLUMNS: Final = ("time", "vehicle_id", "boot", "seq", *HOT_COLUMNS, "extra
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Readings by column; times are in µs since 1970."""
+    """Readings by column; times are in µs since 1970.
+
+    times_us: what is believed, or the time of arrival where `quarantined`. device_us: by row, what the unit's
+    clock said where it was wrong.
+    """
 
     vehicle_ids: list[int]
     boots: list[bytes]
@@ -30,6 +34,7 @@ class Readings:
     times_us: npt.NDArray[np.int64]
     received_us: npt.NDArray[np.int64]
     quarantined: npt.NDArray[np.bool_]
+    device_us: dict[int, int]
     signals: Signals
 
     def __len__(self) -> int:
@@ -38,17 +43,19 @@ class Readings:
     def copy_bytes(self) -> bytes:
         """The COPY stream for COPY_COLUMNS."""
         rows = len(self)
-        wrong = np.flatnonzero(self.quarantined).tolist()
         quality = np.where(self.quarantined, Quality.CLOCK.value, 0)
+        if self.device_us:
+            wrong = list(self.device_us)
+            quality[wrong] = np.where(self.quarantined[wrong], Quality.CLOCK.value, Quality.CORRECTED.value)
         if self.signals.problems:
             quality[list(self.signals.problems)] |= Quality.SIGNAL.value
         columns: list[binary_copy.Column] = [
-            binary_copy.timestamptz(np.where(self.quarantined, self.received_us, self.times_us)),
+            binary_copy.timestamptz(self.times_us),
             binary_copy.int4(self.vehicle_ids),
             binary_copy.uuids(self.boots),
             binary_copy.int8(self.seqs),
             *hot_columns(self.signals),
-            binary_copy.jsonb(extras(self.signals, {row: int(self.times_us[row]) for row in wrong})),
+            binary_copy.jsonb(extras(self.signals, self.device_us)),
             binary_copy.timestamptz(self.received_us),
             binary_copy.int2(quality),
         ]
@@ -63,26 +70,42 @@ def gather(fresh: Iterable[tuple[int, Fresh]]) -> Readings:
     times: list[int] = []
     received: list[int] = []
     signals: list[dict[str, Any]] = []
-    for vehicle_id, (upload, positions) in fresh:
+    quarantined: list[int] = []
+    device_us: dict[int, int] = {}
+    for vehicle_id, (upload, positions, dated) in fresh:
+        start = len(seqs)
         if positions is None:
             seqs += upload.seqs
-            times += upload.times_us
+            times += dated.times_us
             signals += upload.signals
         else:
             seqs += [upload.seqs[i] for i in positions]
-            times += [upload.times_us[i] for i in positions]
+            times += [dated.times_us[i] for i in positions]
             signals += [upload.signals[i] for i in positions]
-        added = len(seqs) - len(vehicle_ids)
+        if dated.quarantined or dated.corrected:
+            rows = _rows(start, len(upload.seqs), positions)
+            quarantined += [rows[i] for i in dated.quarantined if i in rows]
+            device_us |= {
+                rows[i]: upload.times_us[i] for i in (*dated.quarantined, *dated.corrected) if i in rows
+            }
+        added = len(seqs) - start
         vehicle_ids += [vehicle_id] * added
         boots += [bytes.fromhex(upload.boot)] * added
         received += [upload.received_us] * added
-    times_us, received_us = np.array(times, dtype=np.int64), np.array(received, dtype=np.int64)
+    left_out = np.zeros(len(seqs), dtype=np.bool_)
+    left_out[quarantined] = True
     return Readings(
         vehicle_ids,
         boots,
         np.array(seqs, dtype=np.int64),
-        times_us,
-        received_us,
-        wrong_clock(times_us, received_us),
+        np.array(times, dtype=np.int64),
+        np.array(received, dtype=np.int64),
+        left_out,
+        device_us,
         check(signals),
     )
+
+
+def _rows(start: int, count: int, positions: Sequence[int] | None) -> dict[int, int]:
+    """By position in the upload, the row that it became."""
+    return {i: start + n for n, i in enumerate(range(count) if positions is None else positions)}

@@ -10,12 +10,14 @@ from ingest.batch import Batch
 from ingest.database import statement
 from ingest.dead_letters import DeadLetter, revive
 from ingest.failures import FAILURES, reason, refuses_data
+from ingest.repeats import REASON
 from ingest.store import prepare, store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from ingest.database import Connection
+    from ingest.store import Stored
 
 PAGE: Final = 100  # letters in memory at a time
 
@@ -74,6 +76,15 @@ def _take(batch: Batch, letter: DeadLetter, received_us: int) -> str | None:
     return None
 
 
+class _StillRefusedError(Exception):
+    """Rolls back what would only come to the dead letters once more."""
+
+
+def _refuse_conflicts(stored: Stored) -> None:
+    if stored.conflicts:
+        raise _StillRefusedError
+
+
 async def _store(connection: Connection, batch: Batch, outcome: Replay) -> None:
     """Store it, and remove the letter in the same transaction."""
     rows = await connection.fetch(statement("find_vehicles"), list(batch.names()))
@@ -84,7 +95,11 @@ async def _store(connection: Connection, batch: Batch, outcome: Replay) -> None:
     try:
         async with connection.transaction():
             stored = await store(connection, prepare(batch, ids))
+            _refuse_conflicts(stored)
             await connection.execute(statement("remove_dead_letter"), outcome.id)
+    except _StillRefusedError:
+        outcome.why = REASON
+        return
     except FAILURES as error:
         if not refuses_data(error):
             raise

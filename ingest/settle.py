@@ -5,27 +5,50 @@ Pure: the row is given as it stood under its lock, and given back as it has to b
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from fleetcell.contract.ledger import EMPTY, Ranges, from_numbers, settled_up_to, subtract, union
+from fleetcell.contract.ledger import (
+    EMPTY,
+    LATENESS_S,
+    Ranges,
+    contains,
+    from_numbers,
+    settled_up_to,
+    subtract,
+    union,
+)
 from fleetcell.contract.messages import Ack
-from ingest.quality import EARLIEST_US, FUTURE_US, LATE_US
+from ingest.clock import Dated, date, earliest, origin_of
+from ingest.quality import LATE_US, Quality
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ingest.decode import StoredEvent, Upload
 
 MAX_ALSO: Final = 256  # ranges in one ack; what is left out is said when it is asked for again
+_LATENESS_US: Final = tuple(round(bound * 1_000_000) for bound in LATENESS_S)
+NO_LATENESS: Final = (0,) * (len(LATENESS_S) + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """The sets of one (vehicle, boot). `quarantined` is part of `received`; the others are apart."""
+    """The sets of one (vehicle, boot).
+
+    `quarantined` and `corrected` are part of `received`; the others are apart.
+    lateness: how many readings and events arrived within each of LATENESS_S of being measured, and later.
+    origin_us: when the unit's uptime was 0, as far as is known; µs since 1970, as everywhere here.
+    """
 
     received: Ranges = EMPTY
     evicted: Ranges = EMPTY
     quarantined: Ranges = EMPTY
     dead: Ranges = EMPTY
+    corrected: Ranges = EMPTY
+    lateness: Sequence[int] = NO_LATENESS
+    origin_us: int | None = None
 
     @property
     def settled(self) -> Ranges:
@@ -34,55 +57,168 @@ class LedgerRow:
 
 
 class Fresh(NamedTuple):
-    """The readings of an upload that are new: all of them, or those at `positions`."""
+    """Readings of an upload, with their times: all of them, or those at `positions`."""
 
     upload: Upload
-    positions: list[int] | None
+    positions: Sequence[int] | None
+    dated: Dated
+
+
+class FreshEvent(NamedTuple):
+    """An event that is new, its time, and whether its clock was believed."""
+
+    upload: Upload
+    event: StoredEvent
+    time_us: int
+    quality: Quality
 
 
 @dataclass(slots=True)
 class Settlement:
-    """The outcome for one row: the sets to write, what to add to the counters, and what to store."""
+    """The outcome for one row: the sets to write, what to add to the counters, and what to store.
+
+    measured_us: the first and the last time of what is new, without those that are quarantined.
+    redated: a time differs from what the message alone would give (`dated`).
+    repeated, repeated_events: duplicates with a believed clock, to be compared with what is stored.
+    """
 
     row: LedgerRow
     claimed: int = 0
     duplicates: int = 0
     late: int = 0
     max_late_us: int = 0
+    measured_us: tuple[int, int] | None = None
+    redated: bool = False
     fresh: list[Fresh] = field(default_factory=list)
-    events: list[tuple[Upload, StoredEvent]] = field(default_factory=list)
+    events: list[FreshEvent] = field(default_factory=list)
+    repeated: list[Fresh] = field(default_factory=list)
+    repeated_events: list[FreshEvent] = field(default_factory=list)
+
+
+def dated(upload: Upload, held_us: int | None = None) -> Dated:
+    """The readings of an upload with their times; `held_us`: the origin that the ledger holds."""
+    origin = origin_of(held_us, upload.received_us, upload.sent_ms)
+    return date(upload.times_us, upload.ups_ms, upload.received_us, origin)
 
 
 def settle(held: LedgerRow, uploads: list[Upload]) -> Settlement:
     """Take the uploads of one (vehicle, boot) in the order they came; the first of equal numbers counts."""
-    outcome = Settlement(held)
-    received, quarantined = held.received, held.quarantined
-    dead: list[int] = []
-    evicted = held.evicted
-    for upload in uploads:
-        new, positions = _new(upload.seqs, received)
-        received = union(received, new)
-        if new:
-            outcome.fresh.append(Fresh(upload, positions))
-            quarantined = union(quarantined, _quarantined(upload, positions))
-            _count_late(outcome, upload, positions)
-        stored = len(upload.seqs) if positions is None else len(positions)
-        outcome.duplicates += len(upload.seqs) - stored
-        for event in upload.events:
-            added, _ = _new([event.seq], received)
-            if not added:
-                outcome.duplicates += 1
-                continue
-            received = union(received, added)
-            outcome.events.append((upload, event))
-            if _wrong(event.time_us, upload.received_us):
-                quarantined = union(quarantined, added)
-        dead.extend(bad.seq for bad in upload.bad if bad.seq is not None)
-        evicted = union(evicted, upload.evicted)
-    letters = subtract(union(held.dead, from_numbers(dead)), received)
-    outcome.row = LedgerRow(received, subtract(subtract(evicted, received), letters), quarantined, letters)
-    outcome.claimed = max((ranges[-1][1] for ranges in (received, letters, evicted) if ranges), default=0)
-    return outcome
+    return _Settling(held).take(uploads)
+
+
+class _Settling:
+    """The sets of a row while uploads are taken."""
+
+    def __init__(self, held: LedgerRow) -> None:
+        self._held = held
+        self._received, self._evicted = held.received, held.evicted
+        self._quarantined, self._corrected = held.quarantined, held.corrected
+        self._dead: list[int] = []
+        self._origin = held.origin_us
+        self._lateness = list(held.lateness)
+        self._outcome = Settlement(held)
+
+    def take(self, uploads: list[Upload]) -> Settlement:
+        for upload in uploads:
+            if upload.seqs:
+                self._take_readings(upload)
+            for event in upload.events:
+                self._take_event(upload, event)
+            self._dead.extend(bad.seq for bad in upload.bad if bad.seq is not None)
+            self._evicted = union(self._evicted, upload.evicted)
+            self._origin = earliest(self._origin, upload.received_us, upload.sent_ms)
+        received, outcome = self._received, self._outcome
+        letters = subtract(union(self._held.dead, from_numbers(self._dead)), received)
+        outcome.row = LedgerRow(
+            received,
+            subtract(subtract(self._evicted, received), letters),
+            self._quarantined,
+            letters,
+            self._corrected,
+            self._lateness,
+            self._origin,
+        )
+        outcome.claimed = max(
+            (ranges[-1][1] for ranges in (received, letters, outcome.row.evicted) if ranges), default=0
+        )
+        return outcome
+
+    def _take_readings(self, upload: Upload) -> None:
+        found = dated(upload, self._origin)
+        if self._origin is not None:
+            self._outcome.redated |= found != dated(upload)
+        new, positions = _new(upload.seqs, self._received)
+        if positions is not None:
+            self._repeat(upload, found, positions)
+        if not new:
+            return
+        self._received = union(self._received, new)
+        self._outcome.fresh.append(Fresh(upload, positions, found))
+        times = found.times_us
+        if found.quarantined or found.corrected:
+            chosen = set(range(len(times)) if positions is None else positions)
+            quarantined = [position for position in found.quarantined if position in chosen]
+            corrected = [position for position in found.corrected if position in chosen]
+            self._quarantined = union(self._quarantined, from_numbers(upload.seqs[i] for i in quarantined))
+            self._corrected = union(self._corrected, from_numbers(upload.seqs[i] for i in corrected))
+            times = [times[i] for i in sorted(chosen.difference(quarantined))]
+        elif positions is not None:
+            times = [times[i] for i in positions]
+        self._measured(times, upload.received_us)
+
+    def _repeat(self, upload: Upload, found: Dated, fresh: list[int]) -> None:
+        """Of what is not new, keep what can be compared: not where another clock may be believed now."""
+        known = set(fresh)
+        repeated = [position for position in range(len(upload.seqs)) if position not in known]
+        self._outcome.duplicates += len(repeated)
+        wrong = {*found.quarantined, *found.corrected}
+        compared = [i for i in repeated if i not in wrong and not self._redated(upload.seqs[i])]
+        if compared:
+            self._outcome.repeated.append(Fresh(upload, compared, found))
+
+    def _take_event(self, upload: Upload, event: StoredEvent) -> None:
+        origin = origin_of(self._origin, upload.received_us, upload.sent_ms)
+        found = date([event.time_us], [event.up_ms], upload.received_us, origin)
+        quality = Quality.CLOCK if found.quarantined else Quality.GOOD
+        quality = Quality.CORRECTED if found.corrected else quality
+        fresh = FreshEvent(upload, event, found.times_us[0], quality)
+        added, _ = _new([event.seq], self._received)
+        if not added:
+            self._outcome.duplicates += 1
+            if quality is Quality.GOOD and not self._redated(event.seq):
+                self._outcome.repeated_events.append(fresh)
+            return
+        self._received = union(self._received, added)
+        self._outcome.events.append(fresh)
+        if quality is Quality.CLOCK:
+            self._quarantined = union(self._quarantined, added)
+            return
+        if quality is Quality.CORRECTED:
+            self._corrected = union(self._corrected, added)
+        self._measured(found.times_us, upload.received_us)
+
+    def _redated(self, seq: int) -> bool:
+        return contains(self._quarantined, seq) or contains(self._corrected, seq)
+
+    def _measured(self, times: Sequence[int], received_us: int) -> None:
+        """Count how late these are, and note when they were measured."""
+        if not times:
+            return
+        outcome = self._outcome
+        first, last = min(times), max(times)
+        if outcome.measured_us is None:
+            outcome.measured_us = first, last
+        else:
+            outcome.measured_us = min(outcome.measured_us[0], first), max(outcome.measured_us[1], last)
+        place = bisect_left(_LATENESS_US, received_us - last)
+        if received_us - first <= _LATENESS_US[min(place, len(_LATENESS_US) - 1)]:
+            self._lateness[place] += len(times)
+        else:
+            for moment in times:
+                self._lateness[bisect_left(_LATENESS_US, received_us - moment)] += 1
+        if received_us - first > LATE_US:
+            outcome.late += sum(received_us - moment > LATE_US for moment in times)
+            outcome.max_late_us = max(outcome.max_late_us, received_us - first)
 
 
 def ack(boot: str, row: LedgerRow, uploads: list[Upload]) -> Ack:
@@ -119,26 +255,3 @@ def _new(seqs: list[int], received: Ranges) -> tuple[Ranges, list[int] | None]:
             wanted.remove(seq)  # a number given twice in one message counts once
             positions.append(position)
     return new, positions
-
-
-def _wrong(time_us: int, received_us: int) -> bool:
-    return time_us < EARLIEST_US or time_us > received_us + FUTURE_US
-
-
-def _quarantined(upload: Upload, positions: list[int] | None) -> Ranges:
-    times = upload.times_us
-    if not (_wrong(min(times), upload.received_us) or _wrong(max(times), upload.received_us)):
-        return EMPTY
-    chosen = range(len(times)) if positions is None else positions
-    return from_numbers(upload.seqs[i] for i in chosen if _wrong(times[i], upload.received_us))
-
-
-def _count_late(outcome: Settlement, upload: Upload, positions: list[int] | None) -> None:
-    times = upload.times_us
-    if upload.received_us - min(times) <= LATE_US:
-        return
-    for i in range(len(times)) if positions is None else positions:
-        lateness = upload.received_us - times[i]
-        if lateness > LATE_US and times[i] >= EARLIEST_US:
-            outcome.late += 1
-            outcome.max_late_us = max(outcome.max_late_us, lateness)

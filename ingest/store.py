@@ -6,6 +6,7 @@ vehicles in id order.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -14,11 +15,11 @@ from fleetcell.contract.ledger import from_multirange, to_multirange
 from fleetcell.contract.messages import MAX_PAYLOAD, Ack, Position, Rejected
 from ingest import latest
 from ingest.database import statement
-from ingest.dead_letters import dead_letters
+from ingest.dead_letters import dead_letters, distinct
 from ingest.derive.marks import Marks, touched
-from ingest.quality import Quality
 from ingest.readings import COPY_COLUMNS, Readings, gather
-from ingest.settle import Fresh, LedgerRow, Settlement, ack, settle
+from ingest.repeats import Key, conflicts
+from ingest.settle import Fresh, LedgerRow, Settlement, ack, dated, settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -26,11 +27,10 @@ if TYPE_CHECKING:
     from fleetcell.contract.topics import VehicleTopic
     from ingest.batch import Batch
     from ingest.database import Connection
+    from ingest.dead_letters import DeadLetter
     from ingest.decode import Upload
 
 CHUNK = 256 * 1024  # bytes handed to the COPY stream at once
-
-Key = tuple[int, str]  # vehicle id, boot
 
 
 @dataclass(slots=True)
@@ -43,6 +43,8 @@ class Stored:
     bad: int = 0
     rejected: int = 0
     quarantined: int = 0
+    corrected: int = 0
+    conflicts: int = 0
     refused_values: int = 0
     acks: list[tuple[VehicleTopic, Ack]] = field(default_factory=list)
     rejections: list[tuple[VehicleTopic, Rejected]] = field(default_factory=list)
@@ -87,7 +89,10 @@ def prepare(batch: Batch, ids: dict[str, int]) -> Prepared:
         sorted(((ids[vehicle], boot), uploads) for (vehicle, boot), uploads in batch.by_boot().items())
     )
     rows = Rows.of(
-        (key[0], Fresh(upload, None)) for key, uploads in groups.items() for upload in uploads if upload.seqs
+        (key[0], Fresh(upload, None, dated(upload)))
+        for key, uploads in groups.items()
+        for upload in uploads
+        if upload.seqs
     )
     return Prepared(batch, {ids[name]: name for name in batch.names()}, groups, rows)
 
@@ -115,14 +120,16 @@ async def store(connection: Connection, prepared: Prepared) -> Stored:
         if rows.dirty[0]:
             await connection.execute(statement("mark_dirty"), *rows.dirty)
         await _add_events(connection, settlements)
-        await _add_dead_letters(connection, prepared.batch)
-        await _write_ledgers(connection, prepared.groups, settlements)
-    return _stored(prepared, settlements, rows.readings, positions)
+        others: Counter[Key] = Counter()
+        letters = await conflicts(connection, settlements, others)
+        await _add_dead_letters(connection, distinct([*dead_letters(prepared.batch), *letters]))
+        await _write_ledgers(connection, prepared.groups, settlements, others)
+    return _stored(prepared, settlements, rows.readings, positions, others.total())
 
 
 def _new_rows(prepared: Prepared, settlements: dict[Key, Settlement]) -> Rows:
     """The rows that the ledger did not have: mostly all of them, and then nothing has to be made anew."""
-    if not any(outcome.duplicates for outcome in settlements.values()):
+    if not any(outcome.duplicates or outcome.redated for outcome in settlements.values()):
         return prepared.rows
     return Rows.of((key[0], fresh) for key, outcome in settlements.items() for fresh in outcome.fresh)
 
@@ -132,6 +139,7 @@ def _stored(
     settlements: dict[Key, Settlement],
     readings: Readings,
     positions: dict[int, latest.Position],
+    others: int,
 ) -> Stored:
     batch = prepared.batch
     return Stored(
@@ -141,6 +149,8 @@ def _stored(
         bad=sum(len(upload.bad) for upload in batch.uploads),
         rejected=len(batch.rejections),
         quarantined=int(readings.quarantined.sum()),
+        corrected=len(readings.device_us) - int(readings.quarantined.sum()),
+        conflicts=others,
         refused_values=sum(len(problems) for problems in readings.signals.problems.values()),
         acks=[
             (uploads[-1].topic, ack(boot, settlements[vehicle_id, boot].row, uploads))
@@ -167,6 +177,9 @@ async def _lock_ledgers(connection: Connection, keys: list[Key]) -> dict[Key, Le
             from_multirange(row["evicted"]),
             from_multirange(row["quarantined"]),
             from_multirange(row["dead"]),
+            from_multirange(row["corrected"]),
+            row["lateness"],
+            row["origin_us"],
         )
         for row in rows
     }
@@ -222,33 +235,23 @@ async def _write_latest(
 
 
 async def _add_events(connection: Connection, settlements: dict[Key, Settlement]) -> None:
-    events = [
-        (key, upload, event) for key, outcome in settlements.items() for upload, event in outcome.events
-    ]
+    events = [(key, fresh) for key, outcome in settlements.items() for fresh in outcome.events]
     if not events:
         return
-    wrong = [
-        any(first <= event.seq <= last for first, last in settlements[key].row.quarantined)
-        for key, _, event in events
-    ]
     await connection.execute(
         statement("add_events"),
-        [
-            upload.received_us if bad else event.time_us
-            for (_, upload, event), bad in zip(events, wrong, strict=True)
-        ],
-        [key[0] for key, _, _ in events],
-        [UUID(key[1]) for key, _, _ in events],
-        [event.seq for _, _, event in events],
-        [event.kind for _, _, event in events],
-        [event.data.decode() for _, _, event in events],
-        [upload.received_us for _, upload, _ in events],
-        [(Quality.CLOCK if bad else Quality.GOOD).value for bad in wrong],
+        [fresh.time_us for _, fresh in events],
+        [key[0] for key, _ in events],
+        [UUID(key[1]) for key, _ in events],
+        [fresh.event.seq for _, fresh in events],
+        [fresh.event.kind for _, fresh in events],
+        [fresh.event.data.decode() for _, fresh in events],
+        [fresh.upload.received_us for _, fresh in events],
+        [fresh.quality.value for _, fresh in events],
     )
 
 
-async def _add_dead_letters(connection: Connection, batch: Batch) -> None:
-    letters = dead_letters(batch)
+async def _add_dead_letters(connection: Connection, letters: list[DeadLetter]) -> None:
     if letters:
         await connection.execute(
             statement("add_dead_letters"),
@@ -263,7 +266,10 @@ async def _add_dead_letters(connection: Connection, batch: Batch) -> None:
 
 
 async def _write_ledgers(
-    connection: Connection, groups: dict[Key, list[Upload]], settlements: dict[Key, Settlement]
+    connection: Connection,
+    groups: dict[Key, list[Upload]],
+    settlements: dict[Key, Settlement],
+    others: Counter[Key],
 ) -> None:
     if not groups:
         return
@@ -277,10 +283,16 @@ async def _write_ledgers(
         [to_multirange(outcome.row.evicted) for outcome in rows],
         [to_multirange(outcome.row.quarantined) for outcome in rows],
         [to_multirange(outcome.row.dead) for outcome in rows],
+        [to_multirange(outcome.row.corrected) for outcome in rows],
+        ["{" + ",".join(map(str, outcome.row.lateness)) + "}" for outcome in rows],
+        [outcome.row.origin_us for outcome in rows],
         [outcome.claimed for outcome in rows],
         [outcome.duplicates for outcome in rows],
+        [others[key] for key in groups],
         [outcome.late for outcome in rows],
         [outcome.max_late_us for outcome in rows],
+        [outcome.measured_us and outcome.measured_us[0] for outcome in rows],
+        [outcome.measured_us and outcome.measured_us[1] for outcome in rows],
         [min(times) for times in arrivals],
         [max(times) for times in arrivals],
     )

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from fleetcell.contract.messages import encode
 from fleetcell.mqtt import Backoff
 from ingest.batch import Batch
+from ingest.dead_letters import event_json, sample_json
 from ingest.failures import FAILURES, reason, refuses_data
 from ingest.store import Prepared, Stored, prepare, store
 
@@ -197,18 +197,11 @@ class Writer:
             return
         log.warning("the database refuses a sample", reason=reason(error), vehicles=sorted(batch.names()))
         if batch.uploads and (batch.uploads[0].seqs or batch.uploads[0].events):
-            await self._store_parts(
-                connection, batch.condemned(reason(error), _sample_json(batch.uploads[0])), ids
-            )
+            await self._store_parts(connection, batch.condemned(reason(error), _json(batch.uploads[0])), ids)
         else:
             self._metrics.unstorable.inc()
 
 
-def _sample_json(upload: Upload) -> bytes:
+def _json(upload: Upload) -> bytes:
     """The one sample or event of the upload, for its dead letter."""
-    if upload.seqs:
-        return encode({"seq": upload.seqs[0], "ts": upload.times_us[0] / 1000, "s": upload.signals[0]})
-    event = upload.events[0]
-    return encode(
-        {"seq": event.seq, "ts": event.time_us / 1000, "kind": event.kind, "data": event.data.decode()}
-    )
+    return sample_json(upload, 0) if upload.seqs else event_json(upload.events[0])

@@ -24,6 +24,7 @@ TABLES = {
     "command",
     "command_step",
     "dead_letter",
+    "derive_request",
     "derived_by",
     "dirty_bucket",
     "event",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fleetcell.contract.ledger import from_numbers, numbers
 from fleetcell.contract.messages import Ack
 from ingest.decode import BadSample, StoredEvent, Upload
-from ingest.settle import MAX_ALSO, LedgerRow, ack, settle
+from ingest.settle import MAX_ALSO, Fresh, LedgerRow, ack, settle
 from tests.ingest.units import NOW_US, topic
 
 BOOT = "0" * 32
@@ -31,10 +31,10 @@ def upload(
     )
 
 
-def fresh_seqs(settlement_fresh: list[tuple[Upload, list[int] | None]]) -> list[int]:
+def fresh_seqs(settlement_fresh: list[Fresh]) -> list[int]:
     return [
         one.seqs[i]
-        for one, positions in settlement_fresh
+        for one, positions, _ in settlement_fresh
         for i in (range(len(one.seqs)) if positions is None else positions)
     ]
 
@@ -48,7 +48,7 @@ def test_each_number_is_fresh_once_however_it_is_cut_and_repeated(
     for batch in given_batches:
         outcome = settle(row, [upload(*one) for one in batch])
         row = outcome.row
-        stored += fresh_seqs(list(outcome.fresh))
+        stored += fresh_seqs(outcome.fresh)
         duplicates += outcome.duplicates
         sent += sum(len(one[0]) for one in batch)
         bad |= {seq for one in batch for seq in one[1]}

@@ -33,6 +33,7 @@ CREATE VIEW api.delivery AS
 SELECT
     k.vehicle_id, v.name AS vehicle, k.boot, k.received, k.evicted, k.quarantined, k.dead AS dead_lettered, p.pending,
     k.claimed, k.duplicates, k.late, k.max_late, k.first_at, k.last_at,
+    k.corrected, k.lateness, k.origin, k.conflicts, k.conflict_at, k.measured_from, k.measured_until,
     fleet.numbers(k.received) AS received_count, fleet.numbers(k.evicted) AS evicted_count,
     fleet.numbers(k.quarantined) AS quarantined_count, fleet.numbers(k.dead) AS dead_lettered_count,
     fleet.numbers(p.pending) AS pending_count
