@@ -43,8 +43,8 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True):
     to_unit_s: Spread | None = None
 
 
-def compare(happened: Iterable[Happened], said: Mapping[str, Said]) -> Commands:
-    """Compare what happened in a run with what the platform says of the same time, by command id."""
+def compare(happened: Iterable[Happened], said: Mapping[str, Said], began_at: float) -> Commands:
+    """Compare what happened in a run that began then with what the platform says, by command id."""
     arrived: dict[str, list[float]] = {}
     outcomes: dict[str, str] = {}
     for one in happened:
@@ -66,7 +66,7 @@ def compare(happened: Iterable[Happened], said: Mapping[str, Said]) -> Commands:
         differing=len(known) - agreed - waiting,
         unknown=sum(id_ not in said for id_ in arrived),
         not_received=sum(
-            command.outcome == "succeeded" and id_ not in arrived and id_ not in outcomes
+            command.outcome == "succeeded" and command.created_at >= began_at and id_ not in arrived
             for id_, command in said.items()
         ),
         again=sum(len(times) > 1 for times in arrived.values()),

@@ -50,19 +50,19 @@ def goals(changes: Sequence[Change], allowed: Tolerances) -> list[Goal]:
     found: list[Goal] = []
     away_since: float | None = None
     for change in changes:
+        if away_since is not None and change.reach in (Reach.CUT, Reach.DOWN):
+            continue
         while found and found[-1].at >= change.at and not found[-1].kind:
             found.pop()  # the end of a linger that did not come to its end
         match change.reach:
             case Reach.REACHABLE:
                 found.append(Goal(change.at, ONLINE, allowed.attach_s, f"online: {change.reason}"))
                 away_since = None
-            case Reach.CUT | Reach.DOWN if away_since is None:
+            case Reach.CUT | Reach.DOWN:
                 away_since = change.at
                 window = allowed.silent_s if change.link else allowed.told_s
                 found.append(Goal(change.at, GONE, window, f"away: {change.reason}"))
                 found.append(Goal(change.at + window + allowed.linger_s, OFFLINE, 0.0))
-            case Reach.CUT | Reach.DOWN:
-                pass
             case Reach.ASLEEP | Reach.GONE:
                 found += _said(change, allowed, cut=away_since is not None)
     return found

@@ -81,12 +81,15 @@ def judge(goals: Sequence[Goal], shown: Sequence[Shown], until: float) -> Verdic
 
 
 def false_online(goals: Sequence[Goal], shown: Sequence[Shown], until: float) -> int:
-    """How often a unit that was away was shown online after the window."""
-    return sum(
-        State.ONLINE not in goal.states
-        and any(change.state is State.ONLINE for change, _ in astray(goal, shown, end))
-        for goal, end in spans(goals, until)
-    )
+    """How often a unit that was away was shown online after the window; an episode may last over goals."""
+    episodes, lasts = 0, False
+    for goal, end in spans(goals, until):
+        wrong = State.ONLINE not in goal.states and any(
+            change.state is State.ONLINE for change, _ in astray(goal, shown, end)
+        )
+        episodes += wrong and not lasts
+        lasts = wrong
+    return episodes
 
 
 def wrong_by_state(goals: Sequence[Goal], shown: Sequence[Shown], until: float) -> dict[str, float]:

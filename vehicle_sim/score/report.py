@@ -222,7 +222,7 @@ def report(
         readings=total,
         presence=judge_presence(changes, claims.shown, min(claims.asked_at, run.ended_at or last), allowed),
         position=position(run.errors),
-        commands=compare(happened, claims.commands),
+        commands=compare(happened, claims.commands, run.began_at),
         up=air(run.up, total.stored),
         down=air(run.down, total.stored),
         faults=dict(Counter(one.kind for one in happened if isinstance(one, Fault))),
