@@ -42,7 +42,6 @@ WAITS = {
     SLEEP_S + TIMERS.grace_s: "sleep + grace",
     TIMERS.hysteresis_s: "hysteresis",
     1.5 * KEEP_ALIVE_S: "1.5 keep-alive",
-    1.5 * KEEP_ALIVE_S + TIMERS.grace_s: "1.5 keep-alive + grace",
 }
 EPOCH = 8  # of the session in every situation
 

@@ -146,7 +146,7 @@ def _fold_will(
         return taken, None  # it had said goodbye, or that it would sleep: the link's end is no news
     taken = replace(taken, evidence=_evidence(claim, now))
     if blind:  # it was asked to speak up within its interval; the will does not give it more time
-        deadline = _settles(taken, now, timers) if held.deadline is None else held.deadline
+        deadline = _next_update(taken, now, timers) if held.deadline is None else held.deadline
         return _enter(held, taken, PresenceState.UNKNOWN, Reason.GATEWAY, now, deadline)
     if held.state is PresenceState.OFFLINE and not fresh:
         return taken, None  # offline already: only its evidence tells of a late will
@@ -214,7 +214,7 @@ def blind(
         return held, None
     at = now if since is None else min(since, now)
     taken = _noting(held, {"blind_since": _text(at)})
-    deadline = _settles(taken, now, timers)
+    deadline = _next_update(taken, now, timers)
     return _enter(held, taken, PresenceState.UNKNOWN, Reason.GATEWAY, at, deadline, page=True)
 
 
@@ -228,11 +228,11 @@ def returned(
     """
     held = registration
     if held.state is PresenceState.UNKNOWN and held.reason == Reason.GATEWAY:
-        return replace(held, deadline=_settles(held, now, timers)), None
+        return replace(held, deadline=_next_update(held, now, timers)), None
     if held.deadline is not None and held.deadline <= now:
         if held.state is PresenceState.ASLEEP:
             taken = _noting(held, {"deadline": _text(held.deadline)})
-            deadline, gateway = _settles(held, now, timers), Reason.GATEWAY
+            deadline, gateway = _next_update(held, now, timers), Reason.GATEWAY
             return _enter(held, taken, PresenceState.UNKNOWN, gateway, held.deadline, deadline, page=True)
         if _leaving(held):
             return replace(held, deadline=now + timedelta(seconds=timers.linger_s)), None
@@ -351,16 +351,6 @@ def _leaving(registration: Registration) -> bool:
 
 def _next_update(registration: Registration, now: datetime, timers: Timers) -> datetime:
     return now + timers.interval(registration.update_interval_s) + timedelta(seconds=timers.grace_s)
-
-
-def _settles(registration: Registration, now: datetime, timers: Timers) -> datetime:
-    """When a vehicle that its gateway lost sight of has had time to speak up.
-
-    It may first have to notice that its link is dead, where the gateway went without a word.
-    """
-    interval = timers.interval(registration.update_interval_s)
-    noticed = timers.supervision(registration.keep_alive_s)
-    return now + max(interval, noticed) + timedelta(seconds=timers.grace_s)
 
 
 def _believed(measured: datetime, now: datetime) -> bool:
