@@ -7,9 +7,14 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from fleetcell.contract.topics import check_name
+from fleetcell.layout import Layout
 from fleetcell.mqtt import TlsOptions
 from fleetcell.service import stop_event
 from vehicle_sim.delivery import DeliveryPolicy
+from vehicle_sim.faults import Schedule, read
+from vehicle_sim.faults.clocks import Clocks
+from vehicle_sim.faults.runner import FaultRunner
+from vehicle_sim.faults.services import Services
 from vehicle_sim.fleet import Fleet
 from vehicle_sim.gateway_link import LinkOptions
 from vehicle_sim.links import PERFECT, check_profile, load
@@ -55,7 +60,11 @@ async def run_simulation(options: RunOptions) -> Score:
     stopped = stop_event()
     seed = options.seed if options.seed is not None else secrets.randbits(_SEED_BITS)
     network = await asyncio.to_thread(roads.load, options.roads)
-    cellular = await _cellular(options.link, seed, network.roads)
+    schedule = Schedule() if options.faults is None else read(options.faults)
+    services = Services(Layout(options.data_dir.expanduser().absolute()), platform.api_url)
+    if options.faults is not None:
+        services.check(schedule, options.faults)
+    cellular = await _cellular(options.link, seed, network.roads, needed=schedule.needs_links)
     fleet = _fleet(
         options, platform, PresencePolicy(), DeliveryPolicy(), seed, options.rate_hz, cellular=cellular
     )
@@ -76,7 +85,9 @@ async def run_simulation(options: RunOptions) -> Score:
             )
             for vehicle in fleet.units
         }
-        return await run(fleet, drives, options, stopped, seed)
+        clocks = Clocks()
+        faults = FaultRunner(schedule, seed, fleet, clocks, services)
+        return await run(fleet, drives, options, stopped, seed, clocks, faults)
     finally:
         fleet.release()
 
@@ -143,6 +154,10 @@ def _fleet(
     return Fleet(directory / "units", accounts, link, seed, rate_hz, cellular)
 
 
-async def _cellular(profile: str, seed: int, roads: Iterable[Road] = ()) -> Links | None:
-    """The links of a profile; none for the perfect one, whose units need nothing between."""
-    return None if profile == PERFECT else await asyncio.to_thread(load, profile, seed, roads)
+async def _cellular(
+    profile: str, seed: int, roads: Iterable[Road] = (), *, needed: bool = False
+) -> Links | None:
+    """The links of a profile; none for the perfect one, whose units need nothing between but for faults."""
+    if profile == PERFECT and not needed:
+        return None
+    return await asyncio.to_thread(load, profile, seed, roads)

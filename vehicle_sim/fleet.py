@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from fleetcell.contract.errors import FleetcellError
+from fleetcell.contract.ledger import from_numbers
 from vehicle_sim.epoch import UnitInUseError
 from vehicle_sim.links.transport import Modem
 from vehicle_sim.provisioning import ProvisioningError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from fleetcell.contract.ledger import Ranges
     from vehicle_sim.gateway_link import LinkOptions
     from vehicle_sim.links import Links
 
@@ -71,7 +73,10 @@ class Fleet:
         self._seed = seed
         self._rate_hz = rate_hz
         self._cellular = cellular
+        self._secrets: dict[str, str] = {}
         self._spools: dict[str, Spool] = {}
+        self._lives: Counter[str] = Counter()  # of units that were cut off
+        self._resent_before = 0  # by them
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watch: asyncio.Task[None] | None = None
         self._started: dict[str, float] = {}
@@ -90,7 +95,7 @@ class Fleet:
         allow_open_files(len(vehicles) * _FILES_PER_UNIT)
         for vehicle in vehicles:
             try:
-                self._power_up(vehicle)
+                self._open_spool(vehicle)
             except UnitInUseError:
                 raise UnitInUseError(
                     f"another simulator drives {vehicle} on this data directory; stop it first"
@@ -103,11 +108,11 @@ class Fleet:
             if len(self._spools) == count:
                 break
             try:
-                self._power_up(vehicle)
+                self._open_spool(vehicle)
             except UnitInUseError:
                 log.info("unit is driven by another simulator, taking the next", vehicle=vehicle)
 
-    def _power_up(self, vehicle: str) -> None:
+    def _open_spool(self, vehicle: str) -> None:
         spool = Spool(self._directory / vehicle)
         spool.open()
         self._spools[vehicle] = spool
@@ -124,15 +129,17 @@ class Fleet:
             self._spools.pop(vehicle).close()
         if not self._spools:
             raise ProvisioningError("every one of the vehicles was revoked on the platform")
+        self._secrets = secrets
         for vehicle, spool in self._spools.items():
-            rng = random.Random(f"{self._seed}:{vehicle}:link")  # noqa: S311 - jitter, not a secret
-            link = self._link
-            if self._cellular is not None:
-                link = replace(link, modem=Modem(self._cellular.make(vehicle)))
-            self.units[vehicle] = VehicleUnit(
-                vehicle, secrets[vehicle], spool, link, self.tally, rng, self._rate_hz
-            )
+            modem = None if self._cellular is None else Modem(self._cellular.make(vehicle))
+            self.units[vehicle] = self._unit(vehicle, spool, modem)
             self.tally.backlog += spool.pending_count
+
+    def _unit(self, vehicle: str, spool: Spool, modem: Modem | None, life: int = 0) -> VehicleUnit:
+        name = f"{self._seed}:{vehicle}:link" + (f":{life}" if life else "")
+        rng = random.Random(name)  # noqa: S311 - jitter, not a secret
+        link = replace(self._link, modem=modem)
+        return VehicleUnit(vehicle, self._secrets[vehicle], spool, link, self.tally, rng, self._rate_hz)
 
     def release(self) -> None:
         """Give up the units that were never started."""
@@ -157,6 +164,43 @@ class Fleet:
         self.units[vehicle].stop()
         await self._tasks[vehicle]
 
+    async def cut_off(self, vehicle: str) -> None:
+        """End a unit as a crash does: no detach, and its spool stays on the disk as it is."""
+        unit, task = self.units[vehicle], self._tasks[vehicle]
+        if unit.modem is not None:
+            unit.modem.pump.orphan()
+        task.cancel()
+        await asyncio.wait((task,))
+        unit.spool.close()
+
+    def power_up(self, vehicle: str) -> dict[str, Ranges]:
+        """Start a unit again that was cut off, on what its spool holds.
+
+        Returns:
+            The readings that the spool held at the end of its last life and holds no longer, by boot.
+        """
+        before = self.units[vehicle]
+        self._resent_before += before.resent
+        self._lives[vehicle] += 1
+        self._open_spool(vehicle)
+        spool = self._spools[vehicle]
+        unit = self._unit(vehicle, spool, before.modem, self._lives[vehicle])
+        self.units[vehicle] = unit
+        self.start(vehicle)
+        lost: dict[str, Ranges] = {}
+        for old in before.spool.boots:
+            kept = spool.get(old.boot)
+            held, holds = set(old.pending), set() if kept is None else set(kept.pending)
+            if held - holds:
+                lost[old.boot] = from_numbers(held - holds)
+                self.tally.torn += len(held - holds)
+            self.tally.acked -= len(holds - held)  # the note of it was torn: they wait once more
+        return lost
+
+    def runs(self, vehicle: str) -> bool:
+        """Whether its unit was started and has not ended."""
+        return vehicle in self._tasks and not self._tasks[vehicle].done()
+
     @property
     def started(self) -> int:
         """How many units were started."""
@@ -175,7 +219,7 @@ class Fleet:
     @property
     def resent(self) -> int:
         """Readings sent more than once, each time counted."""
-        return sum(unit.resent for unit in self.units.values())
+        return self._resent_before + sum(unit.resent for unit in self.units.values())
 
     @property
     def failed(self) -> asyncio.Future[None]:
@@ -250,6 +294,9 @@ class Fleet:
             for task in late:
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for unit in self.units.values():
+            if unit.modem is not None:
+                unit.modem.close()
         if self._failed is not None:
             self._failed.cancel()
         self.release()
@@ -270,6 +317,7 @@ class Fleet:
             log.info("the broker refuses kept secrets, taking new ones", vehicles=len(refused))
             try:
                 for vehicle, secret in (await self._accounts.provision(refused, rotate=True)).items():
+                    self._secrets[vehicle] = secret
                     self.units[vehicle].use_secret(secret)
             except FleetcellError as error:
                 log.warning("no new secrets", reason=str(error))

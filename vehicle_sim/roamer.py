@@ -145,6 +145,11 @@ class Roamer:
         if self.link is not None:
             self.link.bridge.close()
 
+    def drop(self) -> None:
+        """Lose the session without DISCONNECT; the link connects again."""
+        if self.link is not None:
+            self.link.bridge.drop()
+
     async def end(self) -> None:
         """Lose the links that are still there."""
         await _end(self._running, *self._leaving)

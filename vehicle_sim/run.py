@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from fleetcell.contract.errors import ConfigError
 from vehicle_sim.commands import MAX_RATE_HZ
+from vehicle_sim.faults.clocks import Clocks
+from vehicle_sim.pace import Pace
 from vehicle_sim.power import Power, PowerPolicy, Wish
 from vehicle_sim.progress import RateMeter, Snapshot, shown
 from vehicle_sim.tally import Score, score
@@ -19,14 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from vehicle_sim.faults.runner import FaultRunner
     from vehicle_sim.fleet import Fleet
     from vehicle_sim.mobility import Drive
+    from vehicle_sim.mobility.drive import Shown
     from vehicle_sim.session import VehicleUnit
 
 _START_SPREAD_S: Final = 2.5  # over which the units of a run connect
 _START_GAP_S: Final = 0.04
 _AWAKE_S: Final = 60.0  # a run begins with the whole fleet online: nobody sleeps before
-_BEHIND_S: Final = 2.0  # later than this (the machine was asleep), missed readings are not made up for
 _DRAIN_S: Final = 10.0  # at the end of --duration
 _DRAIN_INTERRUPTED_S: Final = 1.0
 _KINDS: Final = ("taxi", "car", "van", "car", "truck", "taxi", "car", "van")
@@ -45,6 +48,7 @@ class RunOptions:
     clock_errors: bool = False
     seed: int | None = None
     link: str = "perfect"
+    faults: Path | None = None  # what goes wrong, and when
     region: str | None = None
     roads: Path | None = None
     api_url: str | None = None
@@ -79,62 +83,104 @@ def sleepers(vehicles: Iterable[str], share: float) -> set[str]:
 class Simulation:
     """The driving part of a run: every unit makes readings at its rate, spread within the period."""
 
-    def __init__(self, fleet: Fleet, drives: dict[str, Drive], power: PowerPolicy) -> None:
+    def __init__(
+        self, fleet: Fleet, drives: dict[str, Drive], power: PowerPolicy, clocks: Clocks | None = None
+    ) -> None:
         self._fleet = fleet
         self._drives = drives
         self._power = power
+        self._clocks = Clocks() if clocks is None else clocks
 
     async def run(self) -> None:
         """Start the units one after the other and drive until cancelled."""
         gap = min(_START_GAP_S, _START_SPREAD_S / max(1, len(self._drives)))
-        began = asyncio.get_running_loop().time()
+        began = _now()
         async with asyncio.TaskGroup() as group:
             for index, (vehicle, drive) in enumerate(self._drives.items()):
                 await _sleep_until(began + index * gap)
                 begins = drive.advance(index * gap)  # on the time that all of them share
                 self._fleet.units[vehicle].place(begins)  # the region there is where it begins
-                group.create_task(self._drive(self._fleet.start(vehicle), drive))
+                self._fleet.start(vehicle)
+                group.create_task(self._drive(vehicle, drive))
 
-    async def _drive(self, unit: VehicleUnit, drive: Drive) -> None:
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        power = Power(self._power if drive.habit.sleeps else None, due + _AWAKE_S)
+    async def _drive(self, vehicle: str, drive: Drive) -> None:
+        pace = Pace(_now())
+        power = Power(self._power if drive.habit.sleeps else None, pace.due + _AWAKE_S)
         read_at = float("-inf")
+        passed_s = 1.0 / self._fleet.units[vehicle].rate_hz
         while True:
+            unit = self._fleet.units[vehicle]  # another one after a power loss
+            signals = drive.advance(passed_s)
+            if self._fleet.runs(vehicle):
+                self._follow(unit, power.look(parked=drive.parked, asleep=unit.asleep, now=pace.due))
+                if not unit.asleep or pace.due - read_at >= self._power.reading_s:
+                    read_at = pace.due
+                    self._read(unit, drive, signals, pace.due)
+                self._report(unit, drive, pace.due)
             period_s = 1.0 / unit.rate_hz
-            signals = drive.advance(period_s)
-            match power.look(parked=drive.parked, asleep=unit.asleep, now=due):
-                case Wish.SLEEP:
-                    unit.rest(self._power.sleep_s)
-                case Wish.WAKE:
-                    unit.wake()
-                case None:
-                    pass
-            if unit.modem is not None:
-                signals |= unit.modem.signals()
-            if not unit.asleep or due - read_at >= self._power.reading_s:
-                read_at = due
-                self._fleet.record(unit, drive.dated(int(time.time() * 1000)), signals)
-            for kind, data in drive.take_incidents():
-                self._fleet.report(unit, drive.dated(int(time.time() * 1000)), kind, data)
-            due += period_s
-            if loop.time() - due > _BEHIND_S:
-                due = loop.time()
-            await _sleep_until(due)
+            if unit.asleep:
+                left_s = read_at + self._power.reading_s - pace.due
+                passed_s = pace.next(max(period_s, min(left_s, drive.stands_s)), _now())
+                if await unit.awake_before(pace.due):
+                    passed_s = pace.earlier(_now())
+                    power.look(parked=drive.parked, asleep=True, now=pace.due)  # until just now
+            else:
+                passed_s = pace.next(period_s, _now())
+                await _sleep_until(pace.due)
+
+    def _read(self, unit: VehicleUnit, drive: Drive, signals: Shown, at: float) -> None:
+        if unit.modem is not None:
+            signals |= unit.modem.signals()
+        self._fleet.record(unit, self._dated(unit, drive, at), signals)
+
+    def _report(self, unit: VehicleUnit, drive: Drive, at: float) -> None:
+        for kind, data in drive.take_incidents():
+            self._fleet.report(unit, self._dated(unit, drive, at), kind, data)
+
+    def _dated(self, unit: VehicleUnit, drive: Drive, at: float) -> int:
+        """How a unit dates what is of this moment of the monotonic clock, in ms since 1970."""
+        true_ms = int((time.time() - (_now() - at)) * 1000)
+        return self._clocks.dated(unit.vehicle, drive.dated(true_ms), true_ms)
+
+    def _follow(self, unit: VehicleUnit, wish: Wish | None) -> None:
+        match wish:
+            case Wish.SLEEP:
+                unit.rest(self._power.sleep_s)
+            case Wish.WAKE:
+                unit.wake()
+            case None:
+                pass
 
 
 async def run(
-    fleet: Fleet, drives: dict[str, Drive], options: RunOptions, stopped: asyncio.Event, seed: int
+    fleet: Fleet,
+    drives: dict[str, Drive],
+    options: RunOptions,
+    stopped: asyncio.Event,
+    seed: int,
+    clocks: Clocks,
+    faults: FaultRunner | None = None,
 ) -> Score:
-    """Drive until the duration is over or `stopped` is set; then drain, detach and sum up."""
+    """Drive until the duration is over or `stopped` is set; then drain, detach and sum up.
+
+    Args:
+        fleet: provisioned.
+        drives: of its units.
+        options: of the run.
+        stopped: to be set to end it early.
+        seed: for the score.
+        clocks: those of the units, which faults may set wrong.
+        faults: what goes wrong meanwhile.
+    """
     loop = asyncio.get_running_loop()
     began = loop.time()
-    driving = asyncio.create_task(Simulation(fleet, drives, PowerPolicy()).run())
+    driving = asyncio.create_task(Simulation(fleet, drives, PowerPolicy(), clocks).run())
+    failing = asyncio.create_task(_for_ever(faults))
     stopping = asyncio.create_task(stopped.wait())
     try:
         async with shown("sim run", _looker(fleet, options.duration_s, began), enabled=options.progress):
-            await first_of(driving, stopping, fleet.failed, timeout_s=options.duration_s)
-            await end(driving)
+            await first_of(driving, failing, stopping, fleet.failed, timeout_s=options.duration_s)
+            await end(driving, failing)
             if stopping.done():
                 await fleet.drain(_DRAIN_INTERRUPTED_S)
             else:
@@ -143,7 +189,7 @@ async def run(
                 await end(drained)
             ended = loop.time()
     finally:
-        await end(driving, stopping)
+        await end(driving, failing, stopping)
         await fleet.stop()
     return score(
         fleet.tally,
@@ -154,6 +200,13 @@ async def run(
         ended=ended,
         seed=seed,
     )
+
+
+async def _for_ever(faults: FaultRunner | None) -> None:
+    """Have the faults of the run, and return never: it goes on without them."""
+    if faults is not None:
+        await faults.run()
+    await asyncio.Event().wait()
 
 
 def _looker(fleet: Fleet, duration_s: float | None, began: float) -> Callable[[], Snapshot]:
@@ -176,5 +229,9 @@ def _asleep(fleet: Fleet) -> str:
     return f"  {fleet.asleep} asleep" if fleet.asleep else ""
 
 
+def _now() -> float:
+    return time.monotonic()  # the clock of the event loop, which may stand still within a turn
+
+
 async def _sleep_until(when: float) -> None:
-    await asyncio.sleep(max(0.0, when - asyncio.get_running_loop().time()))
+    await asyncio.sleep(max(0.0, when - _now()))

@@ -200,6 +200,15 @@ class VehicleUnit:
         """Return when the register shows this session online."""
         await self._registered.wait()
 
+    async def awake_before(self, when: float) -> bool:
+        """Return when the unit wakes up (True), or at this time of the event loop's clock."""
+        try:
+            async with asyncio.timeout_at(when):
+                await self._awake.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def room(self) -> None:
         """Return when few enough readings wait that more may be made without evicting any."""
         self._note_pending()
@@ -218,6 +227,10 @@ class VehicleUnit:
         """End the sleep, or call off the one that is to come."""
         self._vehicle.kept_awake = False
         self._do(self._unit.wake(self._now()))
+
+    def drop(self) -> None:
+        """Lose the session without DISCONNECT, and connect again."""
+        self._roamer.drop()
 
     def use_secret(self, secret: str) -> None:
         """Connect with another secret from now on."""

@@ -17,6 +17,7 @@ class Tally:
     backlog_acked: int = 0
     evicted: int = 0
     rejected: int = 0  # by the gateway, as not readable
+    torn: int = 0  # lost with a write of the spool that a power cut tore
     refused: int = 0  # by the spool: too large, or the disk is full
     batches: int = 0
     connects: int = 0
@@ -41,7 +42,7 @@ class Tally:
     @property
     def pending(self) -> int:
         """Readings that wait for their acknowledgement, those of earlier boots included."""
-        gone = self.acked + self.backlog_acked + self.evicted + self.rejected
+        gone = self.acked + self.backlog_acked + self.evicted + self.rejected + self.torn
         return self.made + self.backlog - gone
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from fleetcell.cli import faults
 from fleetcell.cli.common import DEFAULT_DATA, DataDir, console, stderr
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Simulated vehicles, and replays of real traces.", no_args_is_help=True)
 roads = typer.Typer(help="Road networks.", no_args_is_help=True)
 app.add_typer(roads, name="roads")
+app.add_typer(faults.app, name="faults")
 
 Link = Annotated[
     str,
@@ -48,6 +50,9 @@ def run(
     clock_errors: Annotated[
         bool, typer.Option("--clock-errors", help="Clocks drift, and jump to 1970 or by 1,024 weeks.")
     ] = False,
+    faults_file: Annotated[
+        Path | None, typer.Option("--faults", help="YAML file of what goes wrong when; see docs/faults.md.")
+    ] = None,
     seed: Seed = None,
     score: ShowScore = False,
     as_json: AsJson = False,
@@ -68,6 +73,7 @@ def run(
         clock_errors=clock_errors,
         seed=seed,
         link=link,
+        faults=faults_file,
         region=region,
         roads=roads_file,
         progress=True,

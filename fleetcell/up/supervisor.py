@@ -19,10 +19,10 @@ import psutil
 import structlog
 
 from fleetcell.contract.errors import FleetcellError
+from fleetcell.processes import service_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from fleetcell.layout import Layout
 
@@ -144,18 +144,14 @@ def _ending(code: int) -> str:
 def end_leftovers(layout: Layout, services: Mapping[str, signal.Signals]) -> list[str]:
     """End what a killed `fleetcell up` left running on this data directory.
 
-    A pid may have been given to another program since: only a process whose command line or
-    environment names this data directory is ours.
-
     Returns:
         The names of the services that were ended.
     """
     ended: list[str] = []
     for service, stop_signal in services.items():
-        path = layout.pid_file(service)
-        try:
-            process = psutil.Process(int(path.read_text()))
-            if _is_ours(process, layout.root):
+        process = service_process(layout, service)
+        if process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 process.send_signal(stop_signal)
                 try:
                     process.wait(10)
@@ -163,17 +159,5 @@ def end_leftovers(layout: Layout, services: Mapping[str, signal.Signals]) -> lis
                     process.kill()
                     process.wait(5)
                 ended.append(service)
-        except (OSError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
-            pass  # no such file or process: nothing was left
-        path.unlink(missing_ok=True)
+        layout.pid_file(service).unlink(missing_ok=True)
     return ended
-
-
-def _is_ours(process: psutil.Process, root: Path) -> bool:
-    try:
-        names = {str(root), str(root.resolve())}
-        if any(name in argument for argument in process.cmdline() for name in names):
-            return True
-        return process.environ().get("FLEETCELL_DATA_DIR") in names
-    except (psutil.AccessDenied, psutil.ZombieProcess):
-        return False

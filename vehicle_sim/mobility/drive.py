@@ -94,6 +94,11 @@ class Drive:
         """Whether it stands with the ignition off."""
         return self._now.doing in {Doing.PARKED, Doing.REFILLING}
 
+    @property
+    def stands_s(self) -> float:
+        """How long it will stay parked at least, s; 0 while it is not."""
+        return max(self._vehicle.until_s - self._t_s, 0.0) if self.parked else 0.0
+
     def advance(self, dt_s: float) -> Shown:
         """Let `dt_s` seconds pass (at least 0) and read the instruments, by the wire keys of the catalogue.
 
