@@ -17,6 +17,8 @@ from fleetcell.contract.v2x.messages import Cam, Denm
 if TYPE_CHECKING:
     from pycrate_core.charpy import Charpy
 
+    from fleetcell.contract.topics import V2xTopic
+
 M = TypeVar("M", Cam, Denm)
 
 
@@ -76,6 +78,18 @@ def decode(kind: type[M], payload: bytes) -> M:
     if data.len_bit() >= 8:
         raise PayloadError(f"not a valid {kind.__name__}: {data.len_bit() // 8} bytes after its end")
     return codec.decode(kind, text.encode())
+
+
+def read(topic: V2xTopic, payload: bytes) -> Cam | Denm:
+    """Read what came on a topic: a CAM or a DENM, JSON or UPER.
+
+    Raises:
+        ConfigError: it is UPER, and the extra is not installed.
+        PayloadError: see `decode`.
+    """
+    if topic.kind == "cam":
+        return decode(Cam, payload) if topic.uper else codec.decode(Cam, payload)
+    return decode(Denm, payload) if topic.uper else codec.decode(Denm, payload)
 
 
 def _pycrate_error() -> type[Exception]:

@@ -22,7 +22,7 @@ from fleetcell.contract.messages import (
     State,
     encode,
 )
-from fleetcell.contract.topics import Channel
+from fleetcell.contract.topics import Channel, is_v2x
 from fleetcell.mqtt import Backoff, Message, Will
 from vehicle_sim import wire
 from vehicle_sim.actions import (
@@ -54,8 +54,10 @@ if TYPE_CHECKING:
     from vehicle_sim.gateway_link import LinkOptions
     from vehicle_sim.links.transport import Modem
     from vehicle_sim.spool import Spool
+    from vehicle_sim.mobility.motion import Motion
     from vehicle_sim.tally import Tally
 
+    from vehicle_sim.v2x.radio import Radio
 log = structlog.get_logger()
 
 _RENEW_CAP_S: Final = 30.0
@@ -109,6 +111,7 @@ class VehicleUnit:
         self._log = log.bind(vehicle=vehicle)
 
     # -- the life of a unit -----------------------------------------------------------------------
+        self.radio: Radio | None = None  # its V2X station, where it has one
 
     async def run(self) -> None:
         """Connect, serve and reconnect until `stop` or cancellation (which loses the link: the will)."""
@@ -178,6 +181,8 @@ class VehicleUnit:
     def report(self, time_ms: int, kind: str, data: Mapping[str, object]) -> None:
         """Keep one event and send it: it is delivered like a reading, and does not wait for others.
 
+        if self.radio is not None:
+            signals = {**signals, **self.radio.signals(round(now * 1000))}
         Raises:
             SpoolError: the event is too large, or the disk does not take it.
         """
@@ -227,13 +232,26 @@ class VehicleUnit:
         """End the sleep, or call off the one that is to come."""
         self._vehicle.kept_awake = False
         self._do(self._unit.wake(self._now()))
+    def look_v2x(self, motion: Motion | None, unix_ms: int) -> None:
+        """Let its V2X station speak; `motion`: None, where it has no position; `unix_ms`: its time."""
+        link = self._roamer.link
+        if self.radio is not None and link is not None and self._unit.phase is Phase.UP:
+            now_ms = round(self._now() * 1000)
+            self.radio.look(now_ms, unix_ms, motion, link.gateway.region, link.bridge)
+
+    def _leave_v2x(self) -> None:
+        if self.radio is not None:
+            self.radio.leave(round(self._now() * 1000))
+
 
     def drop(self) -> None:
+        self._leave_v2x()
         """Lose the session without DISCONNECT, and connect again."""
         self._roamer.drop()
 
     def use_secret(self, secret: str) -> None:
         """Connect with another secret from now on."""
+            self._leave_v2x()
         self._roamer.secret = secret
         self._roamer.close()
 
@@ -379,6 +397,8 @@ class VehicleUnit:
     def renew(self, epoch: int) -> None:
         """A session of this epoch began elsewhere and is not to be: have a later one here."""
         self._do([Renew(epoch)])
+        if self.radio is not None:
+            self.radio.connected()
 
     def place(self, signals: Mapping[str, object]) -> None:
         """It is where these readings say, if they do: that may be another region."""
@@ -395,6 +415,8 @@ class VehicleUnit:
         """A message came."""
         try:
             self._handle(message)
+        if self.radio is not None:
+            self.radio.connected()
         except (FleetcellError, OSError) as error:
             self.tally.bad_messages += 1
             self._log.warning("message not understood", topic=message.topic, reason=str(error))
@@ -419,6 +441,9 @@ class VehicleUnit:
             case None:
                 pass
 
+        if self.radio is not None and is_v2x(message.topic):
+            self.radio.heard(message.topic, message.payload, round(self._now() * 1000))
+            return
     def _on_state(self, state: State, now: float) -> None:
         was_registered = self._unit.registered
         self._do(self._unit.state(state, now))

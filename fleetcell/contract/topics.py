@@ -167,6 +167,23 @@ def parse(topic: str) -> Topic:
             raise TopicError(f"not a topic of the contract: {topic[:120]!r}")
 
 
+def is_v2x(topic: str) -> bool:
+    """Whether a topic is one between vehicles; it may yet be malformed."""
+    return topic.split("/", 4)[3:4] == ["v2x"]
+
+
+def parse_v2x(topic: str) -> V2xTopic:
+    """What a topic between vehicles names.
+
+    Raises:
+        TopicError: it is none.
+    """
+    parsed = parse(topic)
+    if not isinstance(parsed, V2xTopic):
+        raise TopicError(f"not a V2X topic: {topic[:120]!r}")
+    return parsed
+
+
 def _parse_v2x(topic: str, region: str, kind: Literal["cam", "denm"], rest: list[str]) -> V2xTopic:
     uper = rest[-1:] == ["uper"]
     if uper:

@@ -149,6 +149,17 @@ class MqttBridge:
             return False
         return self._session.publish_nowait(topic, payload, qos, retain)
 
+    def subscribe_nowait(self, subscriptions: Sequence[tuple[str, int]]) -> bool:
+        """Subscribe to more in this session, without waiting; False when not connected or full.
+
+        The next session does not have them. What the broker refuses is not heard, and logged.
+        """
+        return self._session is not None and self.connected and self._session.subscribe_nowait(subscriptions)
+
+    def unsubscribe_nowait(self, filters: Sequence[str]) -> bool:
+        """End subscriptions of this session; False when not connected or full."""
+        return self._session is not None and self.connected and self._session.unsubscribe_nowait(filters)
+
     def resubscribe(self, subscriptions: Sequence[tuple[str, int]]) -> None:
         """Have these subscriptions from now on: a session with others ends cleanly, and the next follows."""
         if tuple(subscriptions) == self._subscriptions:

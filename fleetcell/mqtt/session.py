@@ -61,6 +61,7 @@ class Session:
         self._promises: set[asyncio.Future[Any]] = set()
         self._accepted: asyncio.Future[None] | None = None
         self._granted: dict[int, asyncio.Future[list[ReasonCode]]] = {}
+        self._unawaited: dict[int, list[str]] = {}  # filters by packet id
         self._acks: dict[int, asyncio.Future[None]] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()  # publishers, for room in a queue
         self._timer: asyncio.TimerHandle | None = None
@@ -110,6 +111,22 @@ class Session:
             ConnectionError: it closes the connection instead.
         """
         return not (await self._ask(subscription))[0].is_failure
+
+    def subscribe_nowait(self, subscriptions: Sequence[tuple[str, int]]) -> bool:
+        """As MqttBridge.subscribe_nowait."""
+        if self.closed.done() or not self._wire.writable:
+            return False
+        _, mid = self._client.subscribe(list(subscriptions))
+        if mid is None:
+            return False
+        self._unawaited[mid] = [name for name, _ in subscriptions]
+        return True
+
+    def unsubscribe_nowait(self, filters: Sequence[str]) -> bool:
+        """As MqttBridge.unsubscribe_nowait."""
+        if self.closed.done() or not self._wire.writable:
+            return False
+        return self._client.unsubscribe(list(filters))[1] is not None
 
     def disconnect(self) -> None:
         """Send DISCONNECT, so that the broker drops the will, and close."""
@@ -220,6 +237,10 @@ class Session:
     def _on_subscribe(
         self, _client: Client, _data: object, mid: int, codes: list[ReasonCode], _props: Properties | None
     ) -> None:
+        unawaited = self._unawaited.pop(mid, ())
+        refused = [name for name, code in zip(unawaited, codes, strict=False) if code.is_failure]
+        if refused:
+            log.warning("mqtt.subscription_refused", filters=refused)
         granted = self._granted.pop(mid, None)
         if granted is not None and not granted.done():
             granted.set_result(codes)

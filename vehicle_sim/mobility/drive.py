@@ -11,6 +11,7 @@ from vehicle_sim.mobility.device_clock import ClockErrors, DeviceClock
 from vehicle_sim.mobility.gnss import Gnss, GnssErrors
 from vehicle_sim.mobility.incidents import Incident, Incidents
 from vehicle_sim.mobility.kinds import ALWAYS_OUT, CAR, Habit, Kind, with_habit
+from vehicle_sim.mobility.motion import Motion
 from vehicle_sim.mobility.powertrain import Combustion
 from vehicle_sim.mobility.traffic import Traffic
 from vehicle_sim.mobility.vehicle import Doing, Moment, Vehicle
@@ -28,6 +29,9 @@ _SLOW_S: Final = 60.0  # between two readings with what changes slowly
 _HARSH_BRAKING: Final = -3.0  # m/s²: what fleets commonly call harsh
 _HARSH_ACCELERATION: Final = 2.8
 _INCIDENTS: Final = 100  # kept until they are taken
+
+
+_IGNITION_OFF: Final = frozenset({Doing.PARKED, Doing.REFILLING})
 
 
 class Drive:
@@ -79,6 +83,8 @@ class Drive:
         self._found: deque[Incident] = deque(maxlen=_INCIDENTS)
         self._slow_due_s = self._t_s
         self._codes: list[str] = []
+        self._error: tuple[float, float] | None = (0.0, 0.0)  # of the last position, °; None: there was none
+        self._accuracy_now_m = self._accuracy_m
         self._shown: Shown | None = None
         self._harshest = (0.0, 0.0)  # accelerations since the last reading, lowest and highest
         self._now: Moment = vehicle.trail[0]
@@ -92,7 +98,7 @@ class Drive:
     @property
     def parked(self) -> bool:
         """Whether it stands with the ignition off."""
-        return self._now.doing in {Doing.PARKED, Doing.REFILLING}
+        return self._now.doing in _IGNITION_OFF
 
     @property
     def stands_s(self) -> float:
@@ -125,6 +131,54 @@ class Drive:
         self._found.clear()
         return taken
 
+    @property
+    def t_s(self) -> float:
+        """The time of the last reading, on the time that all vehicles share."""
+        return self._t_s
+
+    def moment(self, t_s: float) -> Motion | None:
+        """The vehicle at `t_s`, after the last reading and before the next; None: it has no position.
+
+        Nothing of the readings to come changes by this. The error of a position is that of the last reading.
+        """
+        self._traffic.run_until(t_s)
+        if self._error is None:
+            return None
+        now = self._now
+        for later in self._vehicle.trail:
+            if later.t_s > t_s:
+                break
+            now = later
+        speed_ms, acceleration, offset_m = 0.0, 0.0, now.offset_m
+        if now.doing is Doing.DRIVING:
+            since = max(t_s - now.t_s, 0.0)
+            acceleration = now.acceleration
+            speed_ms = max(now.speed_ms + acceleration * since, 0.0)
+            offset_m += (now.speed_ms + speed_ms) / 2 * since
+        road, offset_m = self._on(now, offset_m)
+        lon, lat, heading = road.at(offset_m)
+        error_lat, error_lon = self._error
+        return Motion(
+            lat + error_lat,
+            lon + error_lon,
+            heading % 360.0,
+            speed_ms,
+            acceleration,
+            self._accuracy_now_m,
+            standing=now.doing is not Doing.DRIVING,
+            ignition=now.doing not in _IGNITION_OFF,
+            faulty=bool(self._codes),
+        )
+
+    def _on(self, now: Moment, offset_m: float) -> tuple[Road, float]:
+        """The road `offset_m` metres from the start of a moment's one, along its route, and metres on it."""
+        road, place = self._network.roads[now.road], now.place
+        while offset_m > road.length_m and place + 1 < len(now.route):
+            offset_m -= road.length_m
+            place += 1
+            road = self._network.roads[now.route[place]]
+        return road, offset_m
+
     def dated(self, true_ms: int) -> int:
         """How the unit dates a reading of this moment, in ms since 1970, when that is the true time."""
         return true_ms if self._clock is None else self._clock.read(self._t_s - self._began_s, true_ms)
@@ -146,13 +200,7 @@ class Drive:
             self.speed_ms = max(now.speed_ms + now.acceleration * since, 0.0)
             driven = max((now.speed_ms + self.speed_ms) / 2 * since, 0.0)
         self.odometer_m = now.odometer_m + driven
-        self.offset_m = now.offset_m + driven
-        self.road: Road = self._network.roads[now.road]
-        place = now.place
-        while self.offset_m > self.road.length_m and place + 1 < len(now.route):
-            self.offset_m -= self.road.length_m
-            place += 1
-            self.road = self._network.roads[now.route[place]]
+        self.road, self.offset_m = self._on(now, now.offset_m + driven)
 
     def _read(self, dt_s: float) -> Shown:
         now, ignition = self._now, not self.parked
@@ -191,8 +239,11 @@ class Drive:
             limit = self.road.limit_ms * 3.6
             fix = self._gnss.fix(self._t_s, dt_s, lat, lon, limit, tunnel=self.road.tunnel)
             if fix is None:
+                self._error = None
                 return {}
+            self._error = fix.lat - lat, fix.lon - lon
             lat, lon, acc = fix
+        self._accuracy_now_m = acc
         return {
             "lat": round(lat, 7),
             "lon": round(lon, 7),
