@@ -273,6 +273,11 @@ class Unit:
         await self.send(Channel.PRESENCE, encode(claim))
         return claim
 
+    async def tell(self, topic: str, payload: bytes) -> None:
+        """Publish to any topic; returns when the broker has taken it."""
+        assert self._bridge is not None
+        await self._bridge.publish(topic, payload, qos=1)
+
     async def send(self, channel: Channel, payload: bytes) -> None:
         assert self._bridge is not None
         await self._bridge.publish(vehicle_topic(REGION, self.name, channel), payload, qos=1)

@@ -212,6 +212,28 @@ async def test_events_share_the_numbers_of_readings(connection: Connection) -> N
     assert (row["kind"], json.loads(row["data"]), row["seq"]) == ("harsh_brake", {"g": 0.5}, 2)
 
 
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        ({"lat": 60.123456789, "lon": -24.9}, (60.1234568, -24.9)),
+        ({"lat": 60.1}, (60.1, None)),
+        ({"lat": 90.1, "lon": 180.0}, (None, 180.0)),
+        ({"lat": "60.1", "lon": True}, (None, None)),
+        ({"lat": None, "lon": [1]}, (None, None)),
+        ({"lat": 1e300, "lon": -1e-300}, (None, 0.0)),
+    ],
+)
+async def test_the_place_of_an_event_is_what_its_data_says(
+    connection: Connection, data: dict[str, Any], place: tuple[float | None, float | None]
+) -> None:
+    ids = await provision(connection, "car")
+    event = encode(Event(new_boot(), 1, 1, NOW_US // 1000, "dtc", data))
+    await put(connection, ids, arrival("car", event, Channel.EVENT))
+    row = await connection.fetchrow("SELECT lat, lon FROM api.events")
+    assert row is not None
+    assert (row["lat"], row["lon"]) == place
+
+
 async def test_late_readings_are_counted(connection: Connection) -> None:
     ids = await provision(connection, "car")
     payload = telemetry(new_boot(), [sample(1, NOW_US - 90_000_000), sample(2)])
