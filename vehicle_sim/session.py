@@ -53,11 +53,11 @@ if TYPE_CHECKING:
 
     from vehicle_sim.gateway_link import LinkOptions
     from vehicle_sim.links.transport import Modem
-    from vehicle_sim.spool import Spool
     from vehicle_sim.mobility.motion import Motion
+    from vehicle_sim.spool import Spool
     from vehicle_sim.tally import Tally
-
     from vehicle_sim.v2x.radio import Radio
+
 log = structlog.get_logger()
 
 _RENEW_CAP_S: Final = 30.0
@@ -106,12 +106,12 @@ class VehicleUnit:
         self._ever_connected = False
         self._drained = asyncio.Event()
         self._room = asyncio.Event()
+        self.radio: Radio | None = None  # its V2X station, where it has one
         self._registered = asyncio.Event()
         self._awake = asyncio.Event()
         self._log = log.bind(vehicle=vehicle)
 
     # -- the life of a unit -----------------------------------------------------------------------
-        self.radio: Radio | None = None  # its V2X station, where it has one
 
     async def run(self) -> None:
         """Connect, serve and reconnect until `stop` or cancellation (which loses the link: the will)."""
@@ -174,6 +174,8 @@ class VehicleUnit:
             SpoolError: the reading is too large, or the disk does not take it.
         """
         now = self._now()
+        if self.radio is not None:
+            signals = {**signals, **self.radio.signals(round(now * 1000))}
         signals = self._vehicle.instruments.read(time_ms, signals, now)
         self._keep(wire.sample(self.spool.current.last_seq + 1, time_ms, dict(signals)))
         self.place(signals)
@@ -181,8 +183,6 @@ class VehicleUnit:
     def report(self, time_ms: int, kind: str, data: Mapping[str, object]) -> None:
         """Keep one event and send it: it is delivered like a reading, and does not wait for others.
 
-        if self.radio is not None:
-            signals = {**signals, **self.radio.signals(round(now * 1000))}
         Raises:
             SpoolError: the event is too large, or the disk does not take it.
         """
@@ -219,19 +219,6 @@ class VehicleUnit:
         self._note_pending()
         await self._room.wait()
 
-    def stop(self) -> None:
-        """Shut down cleanly: detach, wait a bounded while for the register to show it, disconnect."""
-        self._do(self._unit.stop(self._now()))
-
-    def rest(self, seconds: float) -> None:
-        """Sleep for so long, to save power; unless a command wants the vehicle awake until it drives."""
-        if not self._vehicle.kept_awake:
-            self._vehicle.sleep(seconds)
-
-    def wake(self) -> None:
-        """End the sleep, or call off the one that is to come."""
-        self._vehicle.kept_awake = False
-        self._do(self._unit.wake(self._now()))
     def look_v2x(self, motion: Motion | None, unix_ms: int) -> None:
         """Let its V2X station speak; `motion`: None, where it has no position; `unix_ms`: its time."""
         link = self._roamer.link
@@ -243,15 +230,28 @@ class VehicleUnit:
         if self.radio is not None:
             self.radio.leave(round(self._now() * 1000))
 
+    def stop(self) -> None:
+        """Shut down cleanly: detach, wait a bounded while for the register to show it, disconnect."""
+        self._leave_v2x()
+        self._do(self._unit.stop(self._now()))
+
+    def rest(self, seconds: float) -> None:
+        """Sleep for so long, to save power; unless a command wants the vehicle awake until it drives."""
+        if not self._vehicle.kept_awake:
+            self._leave_v2x()
+            self._vehicle.sleep(seconds)
+
+    def wake(self) -> None:
+        """End the sleep, or call off the one that is to come."""
+        self._vehicle.kept_awake = False
+        self._do(self._unit.wake(self._now()))
 
     def drop(self) -> None:
-        self._leave_v2x()
         """Lose the session without DISCONNECT, and connect again."""
         self._roamer.drop()
 
     def use_secret(self, secret: str) -> None:
         """Connect with another secret from now on."""
-            self._leave_v2x()
         self._roamer.secret = secret
         self._roamer.close()
 
@@ -371,6 +371,8 @@ class VehicleUnit:
         """The broker let it in."""
         self.tally.connects += 1
         self._ever_connected = True
+        if self.radio is not None:
+            self.radio.connected()
         self._roamer.connected()
         self._do(self._unit.connected(self._now()))
 
@@ -387,6 +389,8 @@ class VehicleUnit:
         """Another gateway serves it now. Its session has attached, and says so once more by this unit."""
         self.tally.connects += 1
         self.tally.handovers += 1
+        if self.radio is not None:
+            self.radio.connected()
         self._uploads.forget_all()
         self._do(self._unit.disconnected(self._now()))
         self._unit.connecting(epoch)
@@ -397,8 +401,6 @@ class VehicleUnit:
     def renew(self, epoch: int) -> None:
         """A session of this epoch began elsewhere and is not to be: have a later one here."""
         self._do([Renew(epoch)])
-        if self.radio is not None:
-            self.radio.connected()
 
     def place(self, signals: Mapping[str, object]) -> None:
         """It is where these readings say, if they do: that may be another region."""
@@ -413,10 +415,11 @@ class VehicleUnit:
 
     def receive(self, message: Message) -> None:
         """A message came."""
+        if self.radio is not None and is_v2x(message.topic):
+            self.radio.heard(message.topic, message.payload, round(self._now() * 1000))
+            return
         try:
             self._handle(message)
-        if self.radio is not None:
-            self.radio.connected()
         except (FleetcellError, OSError) as error:
             self.tally.bad_messages += 1
             self._log.warning("message not understood", topic=message.topic, reason=str(error))
@@ -441,9 +444,6 @@ class VehicleUnit:
             case None:
                 pass
 
-        if self.radio is not None and is_v2x(message.topic):
-            self.radio.heard(message.topic, message.payload, round(self._now() * 1000))
-            return
     def _on_state(self, state: State, now: float) -> None:
         was_registered = self._unit.registered
         self._do(self._unit.state(state, now))
