@@ -51,11 +51,13 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Mapping, Sequence
 
+    from fleetcell.contract.messages import Response
     from vehicle_sim.gateway_link import LinkOptions
     from vehicle_sim.links.transport import Modem
     from vehicle_sim.mobility.motion import Motion
     from vehicle_sim.spool import Spool
     from vehicle_sim.tally import Tally
+    from vehicle_sim.truth.witness import Witness
     from vehicle_sim.v2x.radio import Radio
 
 log = structlog.get_logger()
@@ -76,6 +78,7 @@ class VehicleUnit:
         tally: counts for the score.
         rng: for jitter.
         rate_hz: how often readings are made, until a command changes it; None: they are a recording.
+        witness: is told what really happens, for the score.
     """
 
     def __init__(
@@ -87,12 +90,14 @@ class VehicleUnit:
         tally: Tally,
         rng: random.Random,
         rate_hz: float | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self.vehicle = vehicle
         self.spool = spool
         self._link = link
         self.tally = tally
         self._rng = rng
+        self._witness = witness
         self._unit = Unit(Delivery(spool, link.delivery, rng), link.presence, rng)
         self._uploads = Uploads(spool, self._unit.delivery, tally)
         self._book = CommandBook(spool.directory / "commands.log")
@@ -140,6 +145,8 @@ class VehicleUnit:
             if self._link.modem is not None:
                 self._link.modem.drop()
             self._alarm.cancel()
+            if self._witness is not None and not self.gone:
+                self._witness.killed(self._unit.epoch)
             self._book.close()
             self.spool.close()
 
@@ -178,6 +185,8 @@ class VehicleUnit:
             signals = {**signals, **self.radio.signals(round(now * 1000))}
         signals = self._vehicle.instruments.read(time_ms, signals, now)
         self._keep(wire.sample(self.spool.current.last_seq + 1, time_ms, dict(signals)))
+        if self._witness is not None:
+            self._witness.made(self.spool.current.boot, self.spool.current.last_seq, time_ms, signals)
         self.place(signals)
 
     def report(self, time_ms: int, kind: str, data: Mapping[str, object]) -> None:
@@ -188,11 +197,15 @@ class VehicleUnit:
         """
         self._keep(wire.happening(self.spool.current.last_seq + 1, time_ms, kind, dict(data)), event=True)
         self.tally.events += 1
+        if self._witness is not None:
+            self._witness.made_event(self.spool.current.boot, self.spool.current.last_seq)
 
     def _keep(self, data: bytes, *, event: bool = False) -> None:
         seq, evicted = self.spool.append(data, event=event)
         self.tally.made += 1
         self.tally.evicted += evicted
+        if evicted and self._witness is not None:
+            self._witness.gave_up(self.spool.boots)
         self._note_pending()
         self._do(self._unit.made(self.spool.current.boot, seq, self._now()))
 
@@ -260,6 +273,11 @@ class VehicleUnit:
         """Readings that were sent more than once, each time counted."""
         return self._unit.delivery.resent
 
+    def look(self) -> None:
+        """Have it noted whether the unit can be reached now."""
+        if self._witness is not None:
+            self._witness.look(self._unit.phase, self._unit.epoch)
+
     @property
     def modem(self) -> Modem | None:
         """Where it is on a simulated cellular link."""
@@ -318,8 +336,7 @@ class VehicleUnit:
                 case SendBatch(batch):
                     sent = self._send_batch(batch)
                 case SendResponse(response):
-                    stamped = msgspec.structs.replace(response, epoch=self._unit.epoch)
-                    sent = self._publish(Channel.RESPONSE, encode(stamped))
+                    sent = self._answer(response)
                 case Renew(epoch):
                     self._log.info("epoch was used by another session", epoch=epoch)
                     self.spool.epochs.learn(epoch)
@@ -340,6 +357,7 @@ class VehicleUnit:
                 self._unit.not_sent(action, self._now())
         for event, is_so in ((self._registered, self._unit.registered), (self._awake, not self.asleep)):
             _show(event, is_so)
+        self.look()
         self._roamer.consider()
         self._alarm.set(self._unit.due)
 
@@ -351,6 +369,14 @@ class VehicleUnit:
         link = self._roamer.link
         assert link is not None, "an epoch is of a link"
         return self._claims.of(action, self._unit.epoch, link.gateway)
+
+    def _answer(self, response: Response) -> bool:
+        stamped = msgspec.structs.replace(response, epoch=self._unit.epoch)
+        if not self._publish(Channel.RESPONSE, encode(stamped)):
+            return False
+        if self._witness is not None:
+            self._witness.answered(response)
+        return True
 
     def _send_batch(self, batch: Batch) -> bool:
         channel, payload = self._uploads.message(batch, self._unit.epoch)
@@ -438,6 +464,8 @@ class VehicleUnit:
             case Rejected() as rejected:
                 self._on_rejected(rejected, now)
             case Command() as command:
+                if self._witness is not None:
+                    self._witness.ordered(command)
                 self._commands.take(command, datetime.now(UTC))
             case Directory() as directory:
                 self._roamer.directory(directory.regions)
@@ -460,6 +488,8 @@ class VehicleUnit:
         self._log.warning("payload rejected", sha256=rejected.rejected, reason=rejected.reason)
         for boot in self._uploads.rejected(rejected):
             self._do(self._unit.acked(boot, now))
+        if self._witness is not None:
+            self._witness.gave_up(self.spool.boots, rejected=True)
         self._note_pending()
 
     # -- inside ---------------------------------------------------------------------------------------
