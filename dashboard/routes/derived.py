@@ -12,6 +12,7 @@ from dashboard import parameters
 from dashboard.answers import Json, schema_reference
 from dashboard.auth import Role
 from dashboard.errors import BadRequestError
+from dashboard.freshness import derived_until
 from dashboard.guard import require
 from dashboard.paging import decode_key, page
 from dashboard.routes.lookup import vehicle_id_of
@@ -113,7 +114,7 @@ async def summary(
             "for others ask /telemetry?bucket="
         )
     vehicle_id = await vehicle_id_of(services, vehicle)
-    complete = await services.database.fetch_value("complete_until", vehicle_id)
+    complete = await derived_until(services.database, vehicle_id)
     after = decode_key(cursor, datetime)
     rows = await services.database.fetch(
         "summary", vehicle_id, since, until, bucket, after[0] if after else None, limit + 1
@@ -166,7 +167,7 @@ async def _journeys(
     """A page of trips or stops, its cursor, and until when they are complete."""
     parameters.check_order(since, until)
     vehicle_id = await vehicle_id_of(services, vehicle)
-    complete = await services.database.fetch_value("complete_until", vehicle_id)
+    complete = await derived_until(services.database, vehicle_id)
     after = decode_key(cursor, datetime)
     rows = await services.database.fetch(
         "journeys", vehicle_id, kind, since, until, after[0] if after else None, limit + 1

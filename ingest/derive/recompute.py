@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ingest.derive.rules import Rules
     from ingest.derive.track import Track
 
+MOST_ASKED: Final = 32  # vehicles that somebody waits for, done at once
+ROUNDS: Final = 64  # of buckets that follow from others, for one who waits
 PAGE: Final = 16  # rollups of a vehicle that are read at first; mostly the change ends before
 
 BEGIN: Final = (0, 0)  # before every (vehicle, bucket)
@@ -38,7 +40,36 @@ async def derive_some(
     return done
 
 
-async def _derive(connection: Connection, rules: Rules, done: list[rows.Due]) -> None:
+async def derive_asked(connection: Connection, rules: Rules, *, limit: int) -> int:
+    """Derive the vehicles that somebody waits for, however new their marks are; how many buckets that were.
+
+    A request is done when all that was dirty is derived, and what follows from it. What batches mark
+    meanwhile is not waited for. A vehicle with more than `limit` dirty buckets goes on with the next call.
+    """
+    asked = await rows.requests(connection, MOST_ASKED)
+    if not asked:
+        return 0
+    count, complete = 0, set(asked)
+    again: set[tuple[int, int]] | None = None
+    for _ in range(ROUNDS):
+        async with connection.transaction():
+            due = await rows.due_of(connection, list(asked), limit)
+            if again is None and len(due) == limit:
+                complete = {vehicle for vehicle in asked if vehicle < due[-1].vehicle_id}
+            if again is not None:
+                due = [one for one in due if one[:2] in again]
+            again = await _derive(connection, rules, due) if due else set()
+            await rows.finish(connection, due)
+        count += len(due)
+        if not again:
+            break
+    complete -= {vehicle for vehicle, _ in again or ()}
+    await rows.answer(connection, {vehicle: asked[vehicle] for vehicle in complete})
+    return count
+
+
+async def _derive(connection: Connection, rules: Rules, done: list[rows.Due]) -> set[tuple[int, int]]:
+    """Derive these; gives the (vehicle, bucket number) that are dirty because of it."""
     found = await rows.tracks(connection, [(one.vehicle_id, one.number) for one in done])
     wanted: dict[int, dict[int, Track | None]] = {
         vehicle: {one.number: found.get((vehicle, one.number)) for one in group}
@@ -54,6 +85,7 @@ async def _derive(connection: Connection, rules: Rules, done: list[rows.Due]) ->
         for vehicle, numbers in wanted.items()
     }
     await rows.write(connection, changes)
+    return {(vehicle, number) for vehicle, of in changes.items() for number in of.again}
 
 
 async def _rederive(

@@ -42,6 +42,24 @@ async def due(connection: Connection, after: tuple[int, int], delay_s: float, li
     return [Due(*row) for row in rows]
 
 
+async def due_of(connection: Connection, vehicles: Sequence[int], limit: int) -> list[Due]:
+    """Dirty buckets of these vehicles, in order."""
+    rows = await connection.fetch(statement("due_buckets_of"), vehicles, limit)
+    return [Due(*row) for row in rows]
+
+
+async def requests(connection: Connection, limit: int) -> dict[int, int]:
+    """The vehicles that somebody waits for, and the number of the newest request of each."""
+    return {
+        row["vehicle_id"]: row["asked"] for row in await connection.fetch(statement("derive_requests"), limit)
+    }
+
+
+async def answer(connection: Connection, done: Mapping[int, int]) -> None:
+    """Say that the requests up to these numbers are done, by vehicle."""
+    await _write_columns(connection, "finish_requests", list(done.items()))
+
+
 async def tracks(connection: Connection, wanted: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Track]:
     """The readings of (vehicle, bucket number) pairs; a bucket without readings is left out."""
     if not wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +11,7 @@ import structlog
 
 from ingest.database import statement
 from ingest.derive import rows
-from ingest.derive.recompute import BEGIN, derive_some
+from ingest.derive.recompute import BEGIN, derive_asked, derive_some
 from ingest.failures import FAILURES, reason
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 LIMIT: Final = 128  # buckets in a transaction: their readings are in memory
+CHANNEL: Final = "fleetcell_derive"  # somebody waits for what is derived of a vehicle
 LEAST_PAUSE_S: Final = 0.1  # when all that was due is derived
 FAULT_S: Final = 30.0  # after a fault of our own
 RETRY_S: Final = 2.0  # until the lock is asked for again, and after a failure
@@ -64,16 +66,22 @@ class Deriver:
             await asyncio.sleep(RETRY_S)
         if await rows.adopt_rules(connection, self._rules):
             log.info("the rules of trips changed: everything is derived anew")
+        asked = asyncio.Event()
+        await connection.add_listener(CHANNEL, lambda *_: asked.set())
         after, looked = BEGIN, 0.0
         while True:
             if time.monotonic() - looked >= 1:
                 await self._look(connection)
                 looked = time.monotonic()
+            asked.clear()
+            urgent = await derive_asked(connection, self._rules, limit=LIMIT)
             done = await derive_some(connection, self._rules, after=after, delay_s=self._delay_s, limit=LIMIT)
-            self._metrics.derived.inc(len(done))
+            self._metrics.derived.inc(urgent + len(done))
             if len(done) < LIMIT:
                 after = BEGIN
-                await asyncio.sleep(min(max(self._delay_s, LEAST_PAUSE_S), 1.0))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(max(self._delay_s, LEAST_PAUSE_S), 1.0)):
+                        await asked.wait()
             else:
                 after = done[-1][:2]
                 await asyncio.sleep(0)

@@ -21,3 +21,25 @@ LEFT JOIN fleet.derived_by AS d ON true;
 -- Buckets whose readings are not in the above yet: rollups, trips and stops are complete until the first of a vehicle.
 CREATE VIEW api.dirty_buckets AS
 SELECT vehicle_id, bucket, since FROM fleet.dirty_bucket;
+
+-- Asks the worker to derive a vehicle's dirty buckets now. One row: when that was, and the number of the request; no number
+-- where nothing is dirty. What was stored before `asked_at` is derived when api.derive_requests has that number as done.
+CREATE FUNCTION api.derive_now(vehicle_id integer) RETURNS TABLE (asked_at timestamptz, request bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    now_ timestamptz := clock_timestamp();
+    number bigint;
+BEGIN
+    IF EXISTS (SELECT FROM fleet.dirty_bucket AS d WHERE d.vehicle_id = derive_now.vehicle_id) THEN
+        INSERT INTO fleet.derive_request AS r (vehicle_id) VALUES (derive_now.vehicle_id)
+        ON CONFLICT (vehicle_id) DO UPDATE SET asked = r.asked + 1
+        RETURNING r.asked INTO number;
+        PERFORM pg_notify('fleetcell_derive', '');
+    END IF;
+    RETURN QUERY SELECT now_, number;
+END
+$$;
+
+CREATE VIEW api.derive_requests AS
+SELECT vehicle_id, asked, done FROM fleet.derive_request;

@@ -1,0 +1,1 @@
+SELECT asked_at, request FROM api.derive_now($1)
