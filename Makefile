@@ -18,7 +18,7 @@ help:
 	@echo 'make bench  all benchmarks, or some: make bench ARGS="broker --seconds 10"'
 	@echo 'make properties  the property tests with a fresh seed, which is printed; worth repeating'
 	@echo 'make fuzz   a million packets of hostile clients against the broker; ARGS="--seed N" repeats a run'
-	@echo 'make chaos  10,000 steps in which all fails around the presence register; ARGS="--seed N" likewise'
+	@echo 'make chaos  10,000 steps in which all fails around presence and commands; ARGS="--seed N" likewise'
 	@echo 'make help   this'
 	@echo
 	@echo 'Flags go into ARGS: make up ARGS="--vehicles 100", make test ARGS="-k ledger".'

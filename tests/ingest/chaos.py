@@ -1,4 +1,4 @@
-"""Let everything around the presence register fail, on a clock of its own, and judge it after each step.
+"""Let everything around presence and commands fail, on a clock of its own, and judge it after each step.
 
     python -m tests.ingest.chaos [--steps 10000] [--seed N] [--shrink]
 

@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
+from fleetcell.contract.errors import NotConnectedError
 from fleetcell.contract.messages import Claim, ClaimKind
 from fleetcell.contract.presence import Timers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ingest.commands import Commands
     from ingest.registrar import Registrar
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,6 +60,7 @@ class Car:
     )  # of this session, and committed: kind of claim -> when heard
     heard_n: int = 0  # the highest of them
     blinded: bool = False  # registered, when its broker died
+    links: int = 0  # how many it has had; an epoch may come again, after its counter was lost
     top: int = 0  # the highest epoch that it ever used
     doubtful: bool = False  # its counter was lost: this epoch may have been used before
 
@@ -75,18 +78,24 @@ class Car:
 
 
 class Link:
-    """Stands for the registrar's MQTT connection: it pages."""
+    """Stands for the registrar's MQTT connection: it pages, and sends commands."""
 
     dropped = 0
 
-    def __init__(self, page: Callable[[str], None]) -> None:
+    def __init__(self) -> None:
         self.connected = False
-        self._page = page
+        self.take: Callable[[str, bytes], None] | None = None  # what is published, by topic
 
-    def publish_nowait(self, topic: str, _payload: bytes, *, qos: int) -> bool:
+    def publish_nowait(self, topic: str, payload: bytes, *, qos: int) -> bool:
         assert qos == 1
-        self._page(topic.split("/")[3])
+        assert self.take is not None
+        self.take(topic, payload)
         return True
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int) -> None:
+        if not self.connected:
+            raise NotConnectedError("cut")
+        self.publish_nowait(topic, payload, qos=qos)
 
 
 class Board:
@@ -118,10 +127,15 @@ class Gateway:
     """A region's broker and its ingest."""
 
     region: str
-    link: Link
+    link: Link = field(default_factory=Link)
     broker_up: bool = True
     sessions: dict[str, int] = field(default_factory=dict)  # vehicle -> epoch
+    links: dict[str, int] = field(default_factory=dict)  # vehicle -> which link its last session is of
     registrar: Registrar | None = None
+    commands: Commands | None = None  # the registrar's duty
+    commands_at: float = NEVER  # when they look again, if nothing wakes them before
+    commands_since: float = NEVER  # there is an ingest and a database without a break since then
+    dies_in: int | None = None  # commands that are still published before the process is killed
     board: Board = field(default_factory=Board)
     links_at: float = NEVER  # when the registrar has its connection back
     turns_at: float = NEVER

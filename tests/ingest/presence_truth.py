@@ -10,7 +10,7 @@ from fleetcell.contract.presence import Reason, Registration
 from tests.ingest.presence_parts import MOST_DELAY_S, MOST_RETRY_S, START, TIMERS, Car, Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from tests.ingest.presence_world import World
 
@@ -30,10 +30,9 @@ class Judge:
         self._world = world
         self._before: dict[str, Registration] = {}
 
-    async def faults(self) -> list[str]:
-        """Everything that contradicts the truth now."""
+    def faults(self, registrations: Mapping[str, Registration]) -> list[str]:
+        """Everything in the register that contradicts the truth now."""
         found = []
-        registrations = await self._world.registrations()
         for car in self._world.cars:
             held = registrations.get(car.name)
             if held is None or held.reason == Reason.NEW:

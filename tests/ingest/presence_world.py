@@ -13,6 +13,7 @@ import heapq
 import itertools
 import random
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from fleetcell.contract.messages import Claim, ClaimKind, PresenceState, encode
@@ -23,6 +24,7 @@ from ingest.metrics import Metrics
 from ingest.register import Register, from_row
 from ingest.registrar import DEAF_S, Registrar
 from ingest.vehicles import Vehicles
+from tests.ingest.presence_commands import KilledError, Traffic
 from tests.ingest.presence_parts import (
     KEEP_ALIVE_S,
     MOST_DELAY_S,
@@ -34,14 +36,15 @@ from tests.ingest.presence_parts import (
     Board,
     Car,
     Gateway,
-    Link,
     Mode,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from fleetcell.mqtt import MqttBridge
+    from ingest.commands import Commands
     from ingest.database import Connection
     from ingest.pools import Database
     from ingest.publisher import Publisher
@@ -61,21 +64,26 @@ class World:
         ids: the vehicles, by name; none of them has been heard of.
         regions: names that no other world on this database has.
         seed: of delays and reordering.
+        folder: for what units keep on their disks.
     """
 
-    def __init__(self, connection: Connection, ids: dict[str, int], regions: list[str], seed: int) -> None:
+    def __init__(
+        self, connection: Connection, ids: dict[str, int], regions: list[str], seed: int, folder: Path
+    ) -> None:
         self.now = 0.0
         self.rng = random.Random(seed)
         self.cars = [Car(name, vehicle_id) for name, vehicle_id in sorted(ids.items())]
-        self.gateways = {region: Gateway(region, Link(self._paged)) for region in regions}
+        self.gateways = {region: Gateway(region) for region in regions}
         self.database_up = True
+        self.unanswered_in: int | None = None  # COMMITs of commands until the answer to one is lost
         self.fails_in: int | None = None  # transactions until the database fails once
         self.log: list[str] = []
         self.connection = connection
         self._by_name = {car.name: car for car in self.cars}
         self._under_way: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
-        self._metrics = Metrics()
+        self.metrics = Metrics()
+        self.traffic = Traffic(self, folder)
         self._rows: dict[str, Registration] = {}
         self._shown: dict[str, int] = {}  # cursor of the last `state`
         self._committed: dict[str, list[tuple[str, Claim]]] = {car.name: [] for car in self.cars}
@@ -93,6 +101,8 @@ class World:
             return
         if (old := gateway.sessions.get(car.name)) is not None:
             self._emit(region, car, will(old, self.now))
+        if car.hung:  # its watchdog had to restart it
+            self.traffic.desks[car.name].power_cycle()
         car.epoch += 1
         car.doubtful, car.top = car.epoch <= car.top, max(car.epoch, car.top)
         car.n = 0
@@ -100,18 +110,27 @@ class World:
         car.hung = car.shown = False
         car.heard, car.heard_n = {}, 0
         self._enter(car, Mode.LIVE)
-        gateway.sessions[car.name] = car.epoch
+        car.links += 1
+        gateway.sessions[car.name], gateway.links[car.name] = car.epoch, car.links
         self._send(car, ClaimKind.ATTACH, update_interval=car.interval_s, keep_alive=KEEP_ALIVE_S)
         car.claims_at = self.now + self._retry()
+        self.traffic.desks[car.name].flush()
+
+    def power_fails(self, car: Car, back_within_s: float | None = None) -> None:
+        """The unit is off at once: what is on its disk stays."""
+        if car.mode is Mode.LIVE:
+            self.lose(car, back_within_s=back_within_s)
+        car.hung = False
+        self.traffic.desks[car.name].power_cycle()
 
     def lose(self, car: Car, *, silent: bool = False, back_within_s: float | None = None) -> None:
         """The link ends; the broker notices at once, or, where nothing reaches it, by the keep-alive."""
-        region, epoch = car.region, car.epoch
+        region, link = car.region, car.links
         self._enter(car, Mode.AWAY)
         if silent:
-            self._at(self.now + 1.5 * KEEP_ALIVE_S, lambda: self._notice(region, car, epoch))
+            self._at(self.now + 1.5 * KEEP_ALIVE_S, lambda: self._notice(region, car, link))
         else:
-            self._notice(region, car, epoch)
+            self._notice(region, car, link)
         if back_within_s is not None:
             self._seek(car, 0.0, back_within_s, region)
 
@@ -136,7 +155,7 @@ class World:
         self._send(car, ClaimKind.SLEEP, sleep_s=seconds)
         self._enter(car, Mode.SLEEPING)
         if lost:
-            self._notice(car.region, car, car.epoch)
+            self._notice(car.region, car, car.links)
         else:
             self.gateways[car.region].sessions.pop(car.name, None)
         car.connects_at = self.now + seconds if wakes else NEVER
@@ -181,6 +200,12 @@ class World:
 
         self._at(self.now + self._delay(), arrive)
 
+    def telemetry_heard(self, gateway: Gateway, vehicle: str, epoch: int) -> None:
+        """A response was stored, which is a sign of life."""
+        if gateway.registrar is not None:
+            gateway.registrar.sign_of_life(vehicle, epoch, Reason.RESPONSE)
+            gateway.turns_at = self.now
+
     def stop_broker(self, region: str, seconds: float, *, wills: bool) -> None:
         """The broker dies, and is back after a while; a stopping one publishes the will of everybody."""
         gateway = self.gateways[region]
@@ -213,6 +238,7 @@ class World:
         self._at(self.now + seconds, lambda: self._start_ingest(gateway))
         self._unlink(gateway)
         gateway.registrar, gateway.links_at, gateway.turns_at = None, NEVER, NEVER
+        gateway.commands, gateway.commands_at, gateway.commands_since = None, NEVER, NEVER
         gateway.received.clear()
 
     def stop_database(self, seconds: float) -> None:
@@ -221,8 +247,14 @@ class World:
             return
         self.database_up = False
         for gateway in self.gateways.values():
-            gateway.serving_since = NEVER
+            gateway.serving_since = gateway.commands_since = NEVER
         self._at(self.now + seconds, self._start_database)
+
+    def notify_commands(self) -> None:
+        """There is a new command: the database tells every ingest that listens."""
+        for gateway in self.gateways.values():
+            if gateway.commands is not None:
+                gateway.commands.wake()
 
     # -- time -------------------------------------------------------------------------------------------
 
@@ -239,7 +271,11 @@ class World:
         for car in self.cars:
             due = min(due, car.connects_at, car.claims_at)
         for gateway in self.gateways.values():
-            due = min(due, gateway.links_at, gateway.turns_at if self.database_up else NEVER)
+            due = min(due, gateway.links_at)
+            if self.database_up:
+                due = min(due, gateway.turns_at, gateway.commands_at)
+                if gateway.commands is not None and gateway.commands.woken:
+                    due = min(due, self.now)
         return due
 
     async def _happen(self) -> None:
@@ -248,6 +284,8 @@ class World:
                 gateway.links_at = NEVER
                 gateway.link.connected = True
                 await gateway.registrar.connected()
+                if gateway.commands is not None:
+                    gateway.commands.wake()
                 gateway.turns_at = self.now
         for car in self.cars:
             if car.connects_at <= self.now:
@@ -260,6 +298,25 @@ class World:
         for gateway in self.gateways.values():
             if gateway.turns_at <= self.now and gateway.registrar is not None and self.database_up:
                 await self._turn(gateway, gateway.registrar)
+            commands = gateway.commands
+            if commands is None or not self.database_up:
+                continue
+            if commands.woken or gateway.commands_at <= self.now:
+                await self._turn_commands(gateway, commands)
+
+    async def _turn_commands(self, gateway: Gateway, commands: Commands) -> None:
+        """What `Commands.run` does when it is woken, or something is due."""
+        try:
+            pause = await commands.turn(cast("MqttBridge", gateway.link))
+        except ConnectionError:
+            commands.wake()
+            commands._wake.clear()  # it looks again, and not before the pause is over
+            gateway.commands_at = self.now + 0.5
+            return
+        except KilledError:
+            self.stop_ingest(gateway.region, self.rng.choice([0.0, 3.0, 60.0]))
+            return
+        gateway.commands_at = self.now + pause
 
     async def _turn(self, gateway: Gateway, registrar: Registrar) -> None:
         """What the registrar does when it is woken, and what its publisher tells the units after."""
@@ -270,6 +327,9 @@ class World:
         except ConnectionError:  # as `Registrar.run` does: try again
             gateway.serving_since = NEVER
             gateway.turns_at = self.now + 0.5
+            if gateway.commands is not None:
+                gateway.commands.begin()
+                gateway.commands_at = gateway.turns_at
             return
         if gateway.hears:
             gateway.serving_since = min(gateway.serving_since, self.now)
@@ -311,6 +371,11 @@ class World:
     def _start_ingest(self, gateway: Gateway) -> None:
         """A new ingest service; it becomes the registrar."""
         gateway.board = Board()
+        gateway.dies_in = None
+        gateway.link.take = partial(self.traffic.published, gateway)
+        gateway.commands = commands = self.traffic.make(gateway)
+        gateway.commands_at = self.now
+        gateway.commands_since = self.now if self.database_up else NEVER
         registrar = Registrar(
             gateway.region,
             TIMERS,
@@ -318,10 +383,11 @@ class World:
             Vehicles(self._clock),
             cast("Publisher", gateway.board),
             lambda _: cast("MqttBridge", gateway.link),
-            self._metrics,
+            self.metrics,
             clock=self._clock,
+            duties=[commands],
         )
-        registrar._register = Register(gateway.region, TIMERS, self._database_time)
+        registrar._register = Register(gateway.region, TIMERS, self.database_time)
         registrar._pager._rng = AtOnce()
         registrar._bridge = cast("MqttBridge", gateway.link)
         registrar._deaf_since = self.now
@@ -336,13 +402,17 @@ class World:
         for gateway in self.gateways.values():
             if gateway.registrar is not None:
                 gateway.turns_at = self.now
+            if gateway.commands is not None:
+                gateway.commands.wake()  # it listens again, and something may have been missed
+                gateway.commands_since = self.now
 
     # -- inside ---------------------------------------------------------------------------------------
 
     def _clock(self) -> float:
         return self.now
 
-    async def _database_time(self, _connection: Connection) -> datetime:
+    async def database_time(self, _connection: Connection) -> datetime:
+        """The time that the platform goes by."""
         if self.fails_in is not None:
             self.fails_in -= 1
             if self.fails_in < 0:
@@ -374,12 +444,11 @@ class World:
         car.region = region
         car.connects_at = self.now + self.rng.uniform(least_s, most_s)
 
-    def _notice(self, region: str, car: Car, epoch: int) -> None:
+    def _notice(self, region: str, car: Car, link: int) -> None:
         """The broker sees that a session has ended."""
         gateway = self.gateways[region]
-        if gateway.sessions.get(car.name) == epoch:
-            del gateway.sessions[car.name]
-            self._emit(region, car, will(epoch, self.now))
+        if car.name in gateway.sessions and gateway.links[car.name] == link:
+            self._emit(region, car, will(gateway.sessions.pop(car.name), self.now))
 
     def _send(self, car: Car, kind: ClaimKind, **fields: Any) -> None:
         claim = car.claim(kind, self.now, **fields)
@@ -387,9 +456,17 @@ class World:
             self._emit(car.region, car, claim)
 
     def _emit(self, region: str, car: Car, claim: Claim) -> None:
-        """A claim goes to the region's registrar: late, sometimes twice, and not in order."""
+        """A claim goes to the region's registrar."""
+        self.travel(lambda: self._receive(self.gateways[region], car.name, claim))
+
+    def travel(self, arrive: Callable[[], None]) -> None:
+        """A message is on its way: late, sometimes twice, and not in order."""
         for _ in range(2 if self.rng.random() < 0.15 else 1):
-            self._at(self.now + self._delay(), lambda: self._receive(self.gateways[region], car.name, claim))
+            self._at(self.now + self._delay(), arrive)
+
+    def after(self, seconds: float, what: Callable[[], None]) -> None:
+        """Do something later."""
+        self._at(self.now + seconds, what)
 
     def _receive(self, gateway: Gateway, name: str, claim: Claim) -> None:
         if gateway.registrar is not None and gateway.hears:
@@ -416,7 +493,8 @@ class World:
         elif (claim.n or 0) > car.heard_n:
             car.heard[claim.kind.value], car.heard_n = at, claim.n or 0
 
-    def _paged(self, name: str) -> None:
+    def paged(self, name: str) -> None:
+        """A unit was asked for a sign of life."""
         car = self._by_name[name]
         epoch = car.epoch
 
