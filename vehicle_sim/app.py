@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from fleetcell.contract.topics import check_name
@@ -54,6 +55,7 @@ async def run_simulation(options: RunOptions) -> Score:
         Traffic,
         kind_of,
     )
+    from vehicle_sim.v2x.run import speaking  # noqa: PLC0415 - likewise
 
     options.check()
     platform = _platform(options)
@@ -86,8 +88,12 @@ async def run_simulation(options: RunOptions) -> Score:
             for vehicle in fleet.units
         }
         clocks = Clocks()
-        faults = FaultRunner(schedule, seed, fleet, clocks, services)
-        return await run(fleet, drives, options, stopped, seed, clocks, faults)
+        faults = FaultRunner(schedule, seed, fleet, clocks, services, on_fault=_noting(fleet))
+        async with _recording(fleet), speaking(fleet, drives, options.v2x, seed) as said:
+            result = await run(fleet, drives, options, stopped, seed, clocks, faults)
+        if said is not None:
+            result = replace(result, v2x=said.to_dict())
+        return await _scored(result, fleet, platform, stopped, progress=options.progress)
     finally:
         fleet.release()
 

@@ -16,6 +16,7 @@ from vehicle_sim.power import Power, PowerPolicy, Wish
 from vehicle_sim.progress import RateMeter, Snapshot, shown
 from vehicle_sim.tally import Score, score
 from vehicle_sim.tasks import end, first_of
+from vehicle_sim.v2x.options import SILENT, V2xOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -49,6 +50,7 @@ class RunOptions:
     seed: int | None = None
     link: str = "perfect"
     faults: Path | None = None  # what goes wrong, and when
+    v2x: V2xOptions = SILENT  # what the vehicles say to each other
     region: str | None = None
     roads: Path | None = None
     api_url: str | None = None

@@ -75,6 +75,9 @@ class Score:
     rows_per_s: float
     seed: int | None = None
     problem: str | None = None
+    v2x: dict[str, int] | None = None  # messages between vehicles, by what became of them
+    truth: str | None = None  # the folder with the record of what really happened
+    report: Report | None = None  # of that against what the platform says
 
     @property
     def complete(self) -> bool:
@@ -112,6 +115,7 @@ class Score:
             *([("handovers between regions", f"{self.handovers:,}")] if self.handovers else []),
             ("duration", f"{self.duration_s:,.1f} s"),
             ("rate", f"{self.rows_per_s:,.0f} readings/s"),
+            *((f"V2X {name}", f"{count:,}") for name, count in (self.v2x or {}).items()),
         ]
         return rows if self.seed is None else [*rows, ("seed", str(self.seed))]
 

@@ -53,6 +53,11 @@ def run(
     faults_file: Annotated[
         Path | None, typer.Option("--faults", help="YAML file of what goes wrong when; see docs/faults.md.")
     ] = None,
+    v2x: Annotated[
+        str, typer.Option(help="What vehicles tell each other: cam, denm or cam,denm; see docs/v2x.md.")
+    ] = "",
+    v2x_format: Annotated[str, typer.Option(help="json or uper.")] = "json",
+    cam_rate: Annotated[float, typer.Option(help="CAMs a second at most, 1 to 10 Hz.")] = 10.0,
     seed: Seed = None,
     score: ShowScore = False,
     as_json: AsJson = False,
@@ -61,6 +66,7 @@ def run(
     from fleetcell.service import run_service
     from fleetcell.settings import SimSettings, load
     from vehicle_sim.app import RunOptions, run_simulation
+    from vehicle_sim.v2x.options import V2xOptions
 
     _log_warnings()
     options = RunOptions(
@@ -69,6 +75,7 @@ def run(
         rate_hz=rate,
         duration_s=duration,
         sleepers=sleepers,
+        v2x=V2xOptions.read(v2x, v2x_format, cam_rate),
         gnss_errors=gnss_errors,
         clock_errors=clock_errors,
         seed=seed,

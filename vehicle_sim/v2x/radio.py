@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fleetcell import uper
 from fleetcell.contract import topics
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from fleetcell.contract.v2x.cells import Kind
     from fleetcell.contract.v2x.messages import Denm
     from vehicle_sim.mobility.motion import Motion
+    from vehicle_sim.v2x.options import Format
     from vehicle_sim.v2x.station import Station
-
-Format = Literal["json", "uper"]
 
 
 class Channel(Protocol):
@@ -45,16 +44,15 @@ class V2xTally:
     denms_heard: int = 0
     refused: Counter[Refusal] = field(default_factory=Counter)
 
-    def to_dict(self) -> dict[str, int | dict[str, int]]:
-        """For the score."""
-        refused = {reason.value: count for reason, count in sorted(self.refused.items())}
+    def to_dict(self) -> dict[str, int]:
+        """For the score; what was refused, by reason."""
         return {
-            "cams_sent": self.cams_sent,
-            "denms_sent": self.denms_sent,
-            "unsent": self.unsent,
-            "cams_heard": self.cams_heard,
-            "denms_heard": self.denms_heard,
-            "refused": refused,
+            "CAMs sent": self.cams_sent,
+            "DENMs sent": self.denms_sent,
+            "not sent": self.unsent,
+            "CAMs heard": self.cams_heard,
+            "DENMs heard": self.denms_heard,
+            **{f"refused, {reason}": count for reason, count in sorted(self.refused.items())},
         }
 
 

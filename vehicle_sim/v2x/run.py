@@ -6,61 +6,26 @@ import asyncio
 import random
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final
 
-from fleetcell import uper
-from fleetcell.contract.errors import ConfigError
 from vehicle_sim.mobility import kind_of
 from vehicle_sim.tasks import end
 from vehicle_sim.v2x.body import body_of
 from vehicle_sim.v2x.generation import T_GEN_CAM_MAX_MS, T_GEN_CAM_MIN_MS
-from vehicle_sim.v2x.radio import Format, Radio, V2xTally
+from vehicle_sim.v2x.radio import Radio, V2xTally
 from vehicle_sim.v2x.station import Station, StationPolicy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from fleetcell.contract.v2x.cells import Kind
     from vehicle_sim.fleet import Fleet
     from vehicle_sim.mobility import Drive
     from vehicle_sim.mobility.motion import Motion
+    from vehicle_sim.v2x.options import V2xOptions
 
 _CHECK_S: Final = 0.1  # T_CheckCamGen
 _SLOTS: Final = 10  # of a check: not every vehicle speaks in the same moment
 _AHEAD_S: Final = 5.0  # longer after the last reading a vehicle's place is not guessed
-
-
-@dataclass(frozen=True, slots=True)
-class V2xOptions:
-    """What the vehicles of a run say to each other.
-
-    kinds: of messages; none: nothing.
-    form: how they write.
-    cam_hz: how often a CAM may come, 1 to 10 Hz; 1 / T_GenCam_Dcc.
-    """
-
-    kinds: frozenset[Kind] = frozenset()
-    form: Format = "json"
-    cam_hz: float = 10.0
-
-    @classmethod
-    def read(cls, kinds: str, form: str, cam_hz: float) -> V2xOptions:
-        """From the flags of `sim run`.
-
-        Raises:
-            ConfigError: a value makes no sense, or the extra for UPER is not installed; names the flag.
-        """
-        found = {kind.strip() for kind in kinds.split(",") if kind.strip()}
-        if not found <= {"cam", "denm"}:
-            raise ConfigError(f"--v2x {kinds}: use cam, denm or cam,denm")
-        if form not in ("json", "uper"):
-            raise ConfigError(f"--v2x-format {form}: use json or uper")
-        if not 1 <= cam_hz <= 10:
-            raise ConfigError(f"--cam-rate {cam_hz:g}: from 1 to 10 Hz")
-        if form == "uper":
-            uper.check_available()
-        return cls(frozenset(cast("set[Kind]", found)), cast("Literal['json', 'uper']", form), cam_hz)
 
 
 class Stations:
