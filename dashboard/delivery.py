@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from dashboard.shapes import BootDelivery, Delivery, Gap
+from dashboard.delivery_shapes import BootDelivery, Delivery, Flag, Gap, Lateness
 from fleetcell.contract import ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from fleetcell.contract.ledger import Ranges
 
 SEND_WINDOW: Final = timedelta(hours=24)
+JUMP: Final = 1_000_000  # numbers that were left out at once: no spool holds as many readings
 EXPLANATIONS: Final = {
     "pending": "the unit has used these numbers; its readings have not arrived yet",
     "evicted": "the unit's spool was full: it gave these readings up and said so",
@@ -21,14 +22,25 @@ EXPLANATIONS: Final = {
     "dead_lettered": "arrived, but could not be read; see the dead letters",
     "unexplained": "a newer boot has been sending for more than a day, and these never came",
 }
+FLAGS: Final = {
+    "number_used_twice": "other readings came under numbers that were taken: the unit's spool began again "
+    "within its boot, or two units use one identity; they are dead letters",
+    "shared_identity": "two boots measured and sent at the same time: two units use one identity, "
+    "or the unit's clock was put back",
+    "number_jump": "the unit left out more than a million numbers at once: its counter is broken, "
+    "or somebody else sent them",
+}
 
 
-def explain(vehicle: str, rows: Sequence[Mapping[str, Any]]) -> Delivery:
+def explain(
+    vehicle: str, rows: Sequence[Mapping[str, Any]], shared: Sequence[Mapping[str, Any]] = ()
+) -> Delivery:
     """The ledger of a vehicle.
 
     Args:
         vehicle: its id.
         rows: of delivery.sql, newest boot first.
+        shared: of shared_identities.sql.
     """
     boots: list[BootDelivery] = []
     gaps: list[Gap] = []
@@ -45,6 +57,15 @@ def explain(vehicle: str, rows: Sequence[Mapping[str, Any]]) -> Delivery:
         pending=sum(_count(boot.pending) for boot in boots),
         unexplained=sum(_count(boot.unexplained) for boot in boots),
         gaps=gaps,
+        evicted=sum(_count(boot.evicted) for boot in boots),
+        quarantined=sum(_count(boot.quarantined) for boot in boots),
+        corrected=sum(_count(boot.corrected) for boot in boots),
+        dead_lettered=sum(_count(boot.dead_lettered) for boot in boots),
+        duplicates=sum(boot.duplicates for boot in boots),
+        conflicts=sum(boot.conflicts for boot in boots),
+        late=sum(boot.late for boot in boots),
+        lateness=_lateness([row["lateness"] for row in rows]),
+        flags=[*_used_twice(rows), *_shared(shared), *_jumps(gaps)],
     )
 
 
@@ -93,9 +114,47 @@ def _boot(row: Mapping[str, Any], *, may_still_send: bool) -> tuple[BootDelivery
             max_late_s=row["max_late_s"],
             first_at=row["first_at"],
             last_at=row["last_at"],
+            corrected=ledger.to_wire(ledger.from_multirange(row["corrected"])),
+            conflicts=row["conflicts"],
+            lateness=_lateness([row["lateness"]]),
+            started_at=row["origin"],
+            measured_from=row["measured_from"],
+            measured_until=row["measured_until"],
         ),
         gaps,
     )
+
+
+def _lateness(counts: Iterable[Sequence[int]]) -> list[Lateness]:
+    bounds = (*ledger.LATENESS_S, None)
+    totals = [sum(column) for column in zip(*counts, strict=True)] or [0] * len(bounds)
+    return [Lateness(bound, total) for bound, total in zip(bounds, totals, strict=True)]
+
+
+def _used_twice(rows: Sequence[Mapping[str, Any]]) -> list[Flag]:
+    found = [row for row in rows if row["conflicts"]]
+    return _flag(
+        "number_used_twice",
+        [row["boot"].hex for row in found],
+        sum(row["conflicts"] for row in found),
+        max((row["conflict_at"] for row in found), default=None),
+    )
+
+
+def _shared(pairs: Sequence[Mapping[str, Any]]) -> list[Flag]:
+    boots = dict.fromkeys(row[key].hex for row in pairs for key in ("boot", "other_boot"))
+    last = max((row["seen_at"] for row in pairs), default=None)
+    return _flag("shared_identity", list(boots), len(pairs), last)
+
+
+def _jumps(gaps: Sequence[Gap]) -> list[Flag]:
+    found = [gap for gap in gaps if gap.reason in ("pending", "unexplained") and gap.count > JUMP]
+    boots = dict.fromkeys(gap.boot for gap in found)
+    return _flag("number_jump", list(boots), sum(gap.count for gap in found), None)
+
+
+def _flag(kind: str, boots: list[str], count: int, last_at: datetime | None) -> list[Flag]:
+    return [Flag(kind, boots, count, last_at, FLAGS[kind])] if boots else []
 
 
 def _count(pairs: Sequence[Sequence[int]]) -> int:

@@ -154,9 +154,26 @@ def _address(registered: dict[str, Any]) -> str:
     return " ".join([*([own] if own else []), *([f"(seen {seen})"] if seen and seen != own else [])])
 
 
+def _lateness(entries: list[dict[str, Any]]) -> str:
+    """`arrived within 1 s: 90, 10 s: 9, later: 1`; what nothing arrived in is left out."""
+    parts = (
+        f"{'later' if one['up_to_s'] is None else _within(one['up_to_s'])}: {one['count']}"
+        for one in entries
+        if one["count"]
+    )
+    return "arrived within " + (", ".join(parts) or "no time yet")
+
+
+def _within(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:g} {unit}"
+    return f"{seconds:g} s"
+
+
 @app.command(epilog="Example: fleetcell query gaps taxi-0001")
 def gaps(vehicle: Vehicle, data: DataDir = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """Every missing sequence number with its reason. Exit 1 when one is unexplained."""
+    """Every missing sequence number with its reason, duplicates, lateness. Exit 1 when one is unexplained."""
     found = api(data).get(f"/api/v1/vehicles/{vehicle}/delivery")
     if as_json:
         print(json.dumps(found, indent=1))
@@ -169,5 +186,17 @@ def gaps(vehicle: Vehicle, data: DataDir = DEFAULT_DATA, as_json: AsJson = False
         else:
             received = sum(b - a + 1 for boot in found["boots"] for a, b in boot["received"])
             stderr.print(f"no gaps: {received} readings in {len(found['boots'])} boots, each stored once")
+        stderr.print(
+            f"came again: {found['duplicates']}  quarantined: {found['quarantined']}  "
+            f"clock corrected: {found['corrected']}  {_lateness(found['lateness'])}",
+            highlight=False,
+        )
+        for flag in found["flags"]:
+            stderr.print(
+                f"{flag['kind'].replace('_', ' ')} ({flag['count']}, boots {', '.join(flag['boots'])}): "
+                f"{flag['explanation']}",
+                style="red",
+                highlight=False,
+            )
     if found["unexplained"]:
         raise typer.Exit(1)

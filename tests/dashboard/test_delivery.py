@@ -9,16 +9,25 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.delivery import EXPLANATIONS, explain
+from dashboard.delivery import EXPLANATIONS, FLAGS, explain
 from fleetcell.contract import ledger
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SETS = ("received", "evicted", "quarantined", "dead_lettered", "corrected")
 numbers = st.frozensets(st.integers(1, 40))
 
 
 def row(boot: int = 1, *, first: datetime = NOW, last: datetime = NOW, **columns: Any) -> dict[str, Any]:
-    empty = dict.fromkeys(("received", "evicted", "quarantined", "dead_lettered"), "{}")
-    counts = {"claimed": 0, "duplicates": 0, "late": 0, "max_late_s": 0.0}
+    empty: dict[str, Any] = dict.fromkeys(SETS, "{}")
+    empty |= dict.fromkeys(("conflict_at", "origin", "measured_from", "measured_until"))
+    counts = {
+        "claimed": 0,
+        "duplicates": 0,
+        "conflicts": 0,
+        "late": 0,
+        "max_late_s": 0.0,
+        "lateness": [0] * 9,
+    }
     return {"boot": UUID(int=boot), **empty, **counts, "first_at": first, "last_at": last, **columns}
 
 
@@ -77,3 +86,27 @@ def test_a_vehicle_that_came_back_after_long_may_still_send() -> None:
 def test_a_vehicle_that_never_sent() -> None:
     answer = explain("a", [])
     assert (answer.boots, answer.gaps, answer.unexplained) == ([], [], 0)
+
+
+def test_what_is_suspicious_is_flagged_with_its_boots() -> None:
+    twice = row(1, conflicts=3, conflict_at=NOW, received="{[1,10)}")
+    jumped = row(2, received="{[1,2),[4611686018427387904,4611686018427387905)}", claimed=2**62)
+    pair = {"boot": UUID(int=1), "other_boot": UUID(int=2), "seen_at": NOW}
+    flags = {flag.kind: flag for flag in explain("a", [jumped, twice], [pair]).flags}
+    assert (flags["number_used_twice"].count, flags["number_used_twice"].boots) == (3, [UUID(int=1).hex])
+    assert flags["number_used_twice"].last_at == flags["shared_identity"].last_at == NOW
+    assert flags["shared_identity"].boots == [UUID(int=1).hex, UUID(int=2).hex]
+    assert (flags["number_jump"].count, flags["number_jump"].boots) == (2**62 - 2, [UUID(int=2).hex])
+    assert all(flag.explanation == FLAGS[kind] for kind, flag in flags.items())
+    assert explain("a", [row(received="{[1,4)}", claimed=1_000_003)]).flags == [], "a long outage is no jump"
+
+
+def test_totals_are_of_all_boots() -> None:
+    first = row(
+        1, lateness=[1, 2, 0, 0, 0, 0, 0, 0, 0], duplicates=2, corrected="{[1,3)}", received="{[1,4)}"
+    )
+    second = row(2, lateness=[4, 0, 0, 0, 0, 0, 0, 0, 5], late=5, evicted="{[1,3)}", claimed=2)
+    answer = explain("a", [second, first])
+    assert [(one.up_to_s, one.count) for one in answer.lateness if one.count] == [(1, 5), (10, 2), (None, 5)]
+    assert (answer.duplicates, answer.corrected, answer.late, answer.evicted) == (2, 2, 5, 2)
+    assert [boot.corrected for boot in answer.boots] == [[], [[1, 2]]]

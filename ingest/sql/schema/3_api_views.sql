@@ -46,6 +46,16 @@ CROSS JOIN LATERAL (
     SELECT int8multirange(int8range(1, greatest(k.claimed + 1, upper(s.settled), 1))) - s.settled AS pending
 ) AS p;
 
+-- Two boots of a vehicle that measured at the same time for over a minute, and sent at the same time for as long. A unit
+-- ends one boot before the next, and what it sends later of the old one was measured before.
+CREATE VIEW api.shared_identities AS
+SELECT a.vehicle_id, v.name AS vehicle, a.boot, b.boot AS other_boot, least(a.last_at, b.last_at) AS seen_at
+FROM fleet.ledger AS a
+JOIN fleet.ledger AS b ON b.vehicle_id = a.vehicle_id AND b.boot > a.boot
+JOIN fleet.vehicle AS v ON v.id = a.vehicle_id
+WHERE least(a.measured_until, b.measured_until) - greatest(a.measured_from, b.measured_from) > interval '1 minute'
+    AND least(a.last_at, b.last_at) - greatest(a.first_at, b.first_at) > interval '1 minute';
+
 CREATE VIEW api.gateways AS
 SELECT region, heartbeat_at, extract(epoch FROM clock_timestamp() - heartbeat_at)::double precision AS heartbeat_age_s,
     storing, lag_s, address_pool, started_at

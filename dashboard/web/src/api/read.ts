@@ -215,6 +215,13 @@ export function delivery(value: unknown): Delivery {
     late: sum("late"),
     unexplained: number(row["unexplained"], "unexplained"),
     boots: boots.length,
+    corrected: sum("corrected"),
+    flags: list(
+      row["flags"] ?? [],
+      "flags",
+      (flag) => text(record(flag, "flag")["explanation"], "explanation"),
+      () => undefined,
+    ),
   };
 }
 

@@ -113,6 +113,10 @@ export interface Delivery {
   readonly late: number;
   readonly unexplained: number;
   readonly boots: number;
+  /** Readings with a wrong clock that were dated in spite of it. */
+  readonly corrected: number;
+  /** What does not happen to a unit that keeps to the contract, in words. */
+  readonly flags: readonly string[];
 }
 
 /** How far a command is; the last four are for good. */

@@ -17,6 +17,7 @@ function Ledger({ delivery }: { delivery: Delivery }): JSX.Element {
   const explained: [string, number][] = [
     ["dropped by the vehicle", delivery.evicted],
     ["quarantined", delivery.quarantined],
+    ["clock corrected", delivery.corrected],
     ["dead-lettered", delivery.deadLettered],
     ["came late", delivery.late],
     ["came again", delivery.duplicates],
@@ -35,6 +36,11 @@ function Ledger({ delivery }: { delivery: Delivery }): JSX.Element {
           .concat(`over ${plural(delivery.boots, "power-up")}`)
           .join(" · ")}
       </p>
+      {delivery.flags.map((flag) => (
+        <p class="failure" role="status" key={flag}>
+          {flag}
+        </p>
+      ))}
     </>
   );
 }

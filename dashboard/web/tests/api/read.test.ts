@@ -9,9 +9,10 @@ describe("answers of the API", () => {
     expect(
       delivery({
         unexplained: 0,
+        flags: [{ kind: "shared_identity", explanation: "two units" }, { kind: "odd" }],
         boots: [
           { ...boot, received: [[1, 10], [12, 12]], evicted: [[11, 11]] },
-          { ...boot, received: [[1, 5]], pending: [[6, 7]] },
+          { ...boot, received: [[1, 5]], pending: [[6, 7]], corrected: [[2, 4]] },
         ],
       }),
     ).toEqual({
@@ -24,6 +25,8 @@ describe("answers of the API", () => {
       late: 4,
       unexplained: 0,
       boots: 2,
+      corrected: 3,
+      flags: ["two units"],
     });
   });
 
