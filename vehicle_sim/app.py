@@ -88,12 +88,10 @@ async def run_simulation(options: RunOptions) -> Score:
             for vehicle in fleet.units
         }
         clocks = Clocks()
-        faults = FaultRunner(schedule, seed, fleet, clocks, services, on_fault=_noting(fleet))
-        async with _recording(fleet), speaking(fleet, drives, options.v2x, seed) as said:
+        faults = FaultRunner(schedule, seed, fleet, clocks, services)
+        async with speaking(fleet, drives, options.v2x, seed) as said:
             result = await run(fleet, drives, options, stopped, seed, clocks, faults)
-        if said is not None:
-            result = replace(result, v2x=said.to_dict())
-        return await _scored(result, fleet, platform, stopped, progress=options.progress)
+        return result if said is None else replace(result, v2x=said.to_dict())
     finally:
         fleet.release()
 

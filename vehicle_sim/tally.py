@@ -76,8 +76,6 @@ class Score:
     seed: int | None = None
     problem: str | None = None
     v2x: dict[str, int] | None = None  # messages between vehicles, by what became of them
-    truth: str | None = None  # the folder with the record of what really happened
-    report: Report | None = None  # of that against what the platform says
 
     @property
     def complete(self) -> bool:
