@@ -29,6 +29,10 @@ class Instruments:
         self.began = now
         self.signals = {}
 
+    def up_ms(self, at: float) -> int:
+        """The uptime at a moment."""
+        return max(0, round((at - self.began) * 1000))
+
     def read(self, time_ms: int, signals: Mapping[str, object], now: float) -> Mapping[str, object]:
         """A reading was made; gives it with the state of the doors, once that was set."""
         if self.locked is not None:

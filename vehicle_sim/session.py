@@ -174,8 +174,14 @@ class VehicleUnit:
         self._vehicle.power_up()
         self._commands.powered_up(self.spool.current.boot, datetime.now(UTC))
 
-    def record(self, time_ms: int, signals: Mapping[str, object]) -> None:
+    def record(self, time_ms: int, signals: Mapping[str, object], measured_at: float | None = None) -> None:
         """Keep one reading and send it when it is its turn.
+
+        Args:
+            time_ms: when it was measured, by the unit's clock.
+            signals: by wire key.
+            measured_at: the same in seconds of the monotonic clock, so that the unit tells its uptime; None
+                where the reading is not of this moment, as in a replay.
 
         Raises:
             SpoolError: the reading is too large, or the disk does not take it.
@@ -184,21 +190,31 @@ class VehicleUnit:
         if self.radio is not None:
             signals = {**signals, **self.radio.signals(round(now * 1000))}
         signals = self._vehicle.instruments.read(time_ms, signals, now)
-        self._keep(wire.sample(self.spool.current.last_seq + 1, time_ms, dict(signals)))
+        self._keep(
+            wire.sample(self.spool.current.last_seq + 1, time_ms, dict(signals), self._up_ms(measured_at))
+        )
         if self._witness is not None:
             self._witness.made(self.spool.current.boot, self.spool.current.last_seq, time_ms, signals)
         self.place(signals)
 
-    def report(self, time_ms: int, kind: str, data: Mapping[str, object]) -> None:
+    def report(
+        self, time_ms: int, kind: str, data: Mapping[str, object], happened_at: float | None = None
+    ) -> None:
         """Keep one event and send it: it is delivered like a reading, and does not wait for others.
+
+        `happened_at`: as `measured_at` of a reading.
 
         Raises:
             SpoolError: the event is too large, or the disk does not take it.
         """
-        self._keep(wire.happening(self.spool.current.last_seq + 1, time_ms, kind, dict(data)), event=True)
+        seq, up_ms = self.spool.current.last_seq + 1, self._up_ms(happened_at)
+        self._keep(wire.happening(seq, time_ms, kind, dict(data), up_ms), event=True)
         self.tally.events += 1
         if self._witness is not None:
             self._witness.made_event(self.spool.current.boot, self.spool.current.last_seq)
+
+    def _up_ms(self, at: float | None) -> int | None:
+        return None if at is None else self._vehicle.instruments.up_ms(at)
 
     def _keep(self, data: bytes, *, event: bool = False) -> None:
         seq, evicted = self.spool.append(data, event=event)
@@ -379,7 +395,8 @@ class VehicleUnit:
         return True
 
     def _send_batch(self, batch: Batch) -> bool:
-        channel, payload = self._uploads.message(batch, self._unit.epoch)
+        up_ms = self._vehicle.instruments.up_ms(self._now())
+        channel, payload = self._uploads.message(batch, self._unit.epoch, up_ms)
         if not self._publish(channel, payload):
             return False
         self._uploads.sent(batch, payload)

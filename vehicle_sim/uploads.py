@@ -25,13 +25,14 @@ class Uploads:
         self._tally = tally
         self._digests: dict[int, str] = {}  # batch number -> SHA-256 of its payload
 
-    def message(self, batch: Batch, epoch: int) -> tuple[Channel, bytes]:
-        """The message of a batch, and the channel that it goes to."""
+    def message(self, batch: Batch, epoch: int, up_ms: int) -> tuple[Channel, bytes]:
+        """The message of a batch, and the channel that it goes to; `up_ms`: the unit's uptime now."""
         boot_log = self._spool.get(batch.boot)
         assert boot_log is not None, "a boot with pending readings is kept"
+        sent_ms = up_ms if boot_log is self._spool.current else None
         if any(boot_log.is_event(seq) for seq in batch.seqs):
-            return Channel.EVENT, wire.event(batch, epoch, boot_log)
-        return Channel.TELEMETRY, wire.telemetry(batch, epoch, boot_log)
+            return Channel.EVENT, wire.event(batch, epoch, boot_log, sent_ms)
+        return Channel.TELEMETRY, wire.telemetry(batch, epoch, boot_log, sent_ms)
 
     def sent(self, batch: Batch, payload: bytes) -> None:
         """The link took it."""

@@ -83,36 +83,42 @@ def will(epoch: int, boot: str) -> bytes:
     return encode(Claim(ClaimKind.DETACH, epoch, datetime.now(UTC), boot=boot, reason=Reason.LOST))
 
 
-def sample(seq: int, time_ms: int, signals: dict[str, object]) -> bytes:
-    """One reading, as the spool keeps it."""
-    return encode(Sample(seq, time_ms, signals))
+def sample(seq: int, time_ms: int, signals: dict[str, object], up_ms: int | None = None) -> bytes:
+    """One reading, as the spool keeps it; `up_ms`: the unit's uptime."""
+    return encode(Sample(seq, time_ms, signals, up_ms))
 
 
-class Happening(msgspec.Struct, frozen=True):
+class Happening(msgspec.Struct, frozen=True, omit_defaults=True):
     """One event, as the spool keeps it: without boot and epoch, which it gets when it is sent."""
 
     seq: int
     ts: int
     kind: str
     data: dict[str, Any]
+    up: int | None = None
 
 
-def happening(seq: int, time_ms: int, kind: str, data: dict[str, Any]) -> bytes:
+def happening(seq: int, time_ms: int, kind: str, data: dict[str, Any], up_ms: int | None = None) -> bytes:
     """One event, as the spool keeps it."""
-    return encode(Happening(seq, time_ms, kind, data))
+    return encode(Happening(seq, time_ms, kind, data, up_ms))
 
 
-def event(batch: Batch, epoch: int, log: BootLog) -> bytes:
-    """The message of a batch that is one event, from the spool."""
+def event(batch: Batch, epoch: int, log: BootLog, sent_ms: int | None = None) -> bytes:
+    """The message of a batch that is one event, from the spool; `sent_ms`: as of `telemetry`."""
     (seq,) = batch.seqs
     kept = decode(Happening, log.read(seq))
-    return encode(Event(batch.boot, epoch, kept.seq, kept.ts, kept.kind, kept.data))
+    sent = None if kept.up is None else sent_ms
+    return encode(Event(batch.boot, epoch, kept.seq, kept.ts, kept.kind, kept.data, kept.up, sent))
 
 
-def telemetry(batch: Batch, epoch: int, log: BootLog) -> bytes:
-    """The readings of a batch, from the spool."""
+def telemetry(batch: Batch, epoch: int, log: BootLog, sent_ms: int | None = None) -> bytes:
+    """The readings of a batch, from the spool.
+
+    `sent_ms`: the unit's uptime, of its present boot only; told where the readings tell theirs.
+    """
     samples = [decode(Sample, log.read(seq)) for seq in batch.seqs]
-    return encode(Telemetry(batch.boot, epoch, samples, list(batch.evicted) or None))
+    sent = sent_ms if any(sample.up is not None for sample in samples) else None
+    return encode(Telemetry(batch.boot, epoch, samples, list(batch.evicted) or None, sent))
 
 
 def read(message: Message) -> Incoming | None:
