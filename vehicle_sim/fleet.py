@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fleetcell.contract.ledger import Ranges
     from vehicle_sim.gateway_link import LinkOptions
     from vehicle_sim.links import Links
+    from vehicle_sim.truth.recorder import Recorder
 
 log = structlog.get_logger()
 
@@ -54,6 +55,7 @@ class Fleet:
         seed: of everything random but boots.
         rate_hz: how often the units make readings, until commands change it; None: they are recordings.
         cellular: the links that the units are on; None: the network of this machine.
+        truth: records what the units really do, for the score.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Fleet:
         seed: int,
         rate_hz: float | None = None,
         cellular: Links | None = None,
+        truth: Recorder | None = None,
     ) -> None:
         self.tally = Tally()
         self.units: dict[str, VehicleUnit] = {}
@@ -73,6 +76,7 @@ class Fleet:
         self._seed = seed
         self._rate_hz = rate_hz
         self._cellular = cellular
+        self.truth = truth
         self._secrets: dict[str, str] = {}
         self._spools: dict[str, Spool] = {}
         self._lives: Counter[str] = Counter()  # of units that were cut off
@@ -138,8 +142,11 @@ class Fleet:
     def _unit(self, vehicle: str, spool: Spool, modem: Modem | None, life: int = 0) -> VehicleUnit:
         name = f"{self._seed}:{vehicle}:link" + (f":{life}" if life else "")
         rng = random.Random(name)  # noqa: S311 - jitter, not a secret
-        link = replace(self._link, modem=modem)
-        return VehicleUnit(vehicle, self._secrets[vehicle], spool, link, self.tally, rng, self._rate_hz)
+        link, secret, witness = replace(self._link, modem=modem), self._secrets[vehicle], None
+        if self.truth is not None:
+            link = replace(link, meter=self.truth.meter)
+            witness = self.truth.witness(vehicle, spool, modem)
+        return VehicleUnit(vehicle, secret, spool, link, self.tally, rng, self._rate_hz, witness)
 
     def release(self) -> None:
         """Give up the units that were never started."""
@@ -232,17 +239,30 @@ class Fleet:
         if not task.cancelled() and (error := task.exception()) is not None and not self.failed.done():
             self.failed.set_exception(error)
 
-    def record(self, unit: VehicleUnit, time_ms: int, signals: Mapping[str, object]) -> None:
+    def record(
+        self,
+        unit: VehicleUnit,
+        time_ms: int,
+        signals: Mapping[str, object],
+        measured_at: float | None = None,
+    ) -> None:
         """Have a unit keep a reading; one that its spool cannot take is counted, and told once a reason."""
         try:
-            unit.record(time_ms, signals)
+            unit.record(time_ms, signals, measured_at)
         except SpoolError as error:
             self._refused(unit, error)
 
-    def report(self, unit: VehicleUnit, time_ms: int, kind: str, data: Mapping[str, object]) -> None:
+    def report(
+        self,
+        unit: VehicleUnit,
+        time_ms: int,
+        kind: str,
+        data: Mapping[str, object],
+        happened_at: float | None = None,
+    ) -> None:
         """Have a unit keep an event; one that its spool cannot take is counted and told in the same way."""
         try:
-            unit.report(time_ms, kind, data)
+            unit.report(time_ms, kind, data, happened_at)
         except SpoolError as error:
             self._refused(unit, error)
 

@@ -14,7 +14,7 @@ from vehicle_sim.tally import Score, score
 from vehicle_sim.tasks import end, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -60,6 +60,7 @@ class ReplayOptions:
     broker_ca_file: Path | None = None
     quiet_s: float = 60.0
     progress: bool = False
+    score: bool = False  # against what really happened
 
     def check(self) -> None:
         """Raises ConfigError, naming the flag, when a value makes no sense."""
@@ -170,7 +171,13 @@ class Replay:
             early = self._began + self._timeline.made_after(reading.t_s) - loop.time()
             if early > 0:
                 await asyncio.sleep(max(early, _QUANTUM_S))
+            self._stands(unit.vehicle, reading.signals)
             self._fleet.record(unit, self._timeline.date_ms(trace, reading.t_s), reading.signals)
+
+    def _stands(self, vehicle: str, signals: Mapping[str, object]) -> None:
+        lat, lon = signals.get("lat"), signals.get("lon")
+        if self._fleet.truth is not None and isinstance(lat, int | float) and isinstance(lon, int | float):
+            self._fleet.truth.stands(vehicle, lat, lon)
 
     async def _room(self, unit: VehicleUnit) -> None:
         """Wait while so many readings are unacknowledged that the spool might come to evict some."""

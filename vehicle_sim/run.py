@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 _START_SPREAD_S: Final = 2.5  # over which the units of a run connect
 _START_GAP_S: Final = 0.04
 _AWAKE_S: Final = 60.0  # a run begins with the whole fleet online: nobody sleeps before
-_DRAIN_S: Final = 10.0  # at the end of --duration
+_DRAIN_S: Final = 10.0
+_DRAIN_SCORED_S: Final = 60.0
 _DRAIN_INTERRUPTED_S: Final = 1.0
 _KINDS: Final = ("taxi", "car", "van", "car", "truck", "taxi", "car", "van")
 
@@ -58,6 +59,8 @@ class RunOptions:
     broker_url: str | None = None
     broker_ca_file: Path | None = None
     progress: bool = False
+    score: bool = False  # against what really happened
+    drain_s: float | None = None  # for what is not acknowledged at the end of --duration
 
     def check(self) -> None:
         """Raises ConfigError, naming the flag, when a value makes no sense."""
@@ -69,6 +72,15 @@ class RunOptions:
             raise ConfigError(f"--duration {self.duration_s:g}: more than 0 seconds")
         if not 0 <= self.sleepers <= 1:
             raise ConfigError(f"--sleepers {self.sleepers:g}: a share from 0 to 1")
+        if self.drain_s is not None and self.drain_s < 0:
+            raise ConfigError(f"--drain {self.drain_s:g}: 0 seconds or more")
+
+    @property
+    def patience_s(self) -> float:
+        """How long the last acknowledgements are waited for: a score should not find what is only late."""
+        if self.drain_s is not None:
+            return self.drain_s
+        return _DRAIN_SCORED_S if self.score else _DRAIN_S
 
 
 def vehicle_names() -> Iterator[str]:
@@ -131,13 +143,16 @@ class Simulation:
                 await _sleep_until(pace.due)
 
     def _read(self, unit: VehicleUnit, drive: Drive, signals: Shown, at: float) -> None:
+        if self._fleet.truth is not None:
+            lon, lat, _ = drive.road.at(drive.offset_m)
+            self._fleet.truth.stands(unit.vehicle, lat, lon)
         if unit.modem is not None:
             signals |= unit.modem.signals()
-        self._fleet.record(unit, self._dated(unit, drive, at), signals)
+        self._fleet.record(unit, self._dated(unit, drive, at), signals, at)
 
     def _report(self, unit: VehicleUnit, drive: Drive, at: float) -> None:
         for kind, data in drive.take_incidents():
-            self._fleet.report(unit, self._dated(unit, drive, at), kind, data)
+            self._fleet.report(unit, self._dated(unit, drive, at), kind, data, at)
 
     def _dated(self, unit: VehicleUnit, drive: Drive, at: float) -> int:
         """How a unit dates what is of this moment of the monotonic clock, in ms since 1970."""
@@ -186,7 +201,7 @@ async def run(
             if stopping.done():
                 await fleet.drain(_DRAIN_INTERRUPTED_S)
             else:
-                drained = asyncio.create_task(fleet.drain(_DRAIN_S))
+                drained = asyncio.create_task(fleet.drain(options.patience_s))
                 await first_of(drained, stopping, fleet.failed)
                 await end(drained)
             ended = loop.time()

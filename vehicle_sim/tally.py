@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vehicle_sim.score.scoring import Scored
 
 
 @dataclass(slots=True)
@@ -76,6 +79,8 @@ class Score:
     seed: int | None = None
     problem: str | None = None
     v2x: dict[str, int] | None = None  # messages between vehicles, by what became of them
+    truth: str | None = None  # the folder with the record of what really happened
+    scored: Scored | None = None  # that against what the platform says
 
     @property
     def complete(self) -> bool:
@@ -84,7 +89,9 @@ class Score:
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"complete": self.complete}
+        found = {name: getattr(self, name) for name in self.__slots__ if name != "scored"}
+        report = None if self.scored is None else self.scored.report.to_dict()
+        return found | {"complete": self.complete, "report": report}
 
     def to_rows(self) -> list[tuple[str, str]]:
         """For people: what and how much, with its unit; what did not happen is left out."""

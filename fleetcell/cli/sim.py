@@ -10,9 +10,12 @@ import typer
 from rich.table import Table
 
 from fleetcell.cli import faults
-from fleetcell.cli.common import DEFAULT_DATA, DataDir, console, stderr
+from fleetcell.cli.common import DEFAULT_DATA, DataDir, console, layout, stderr
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vehicle_sim.score.scoring import Scored
     from vehicle_sim.tally import Score
 
 app = typer.Typer(help="Simulated vehicles, and replays of real traces.", no_args_is_help=True)
@@ -26,7 +29,12 @@ Link = Annotated[
 ]
 Region = Annotated[str | None, typer.Option(help="Region; default: that of the running platform.")]
 Seed = Annotated[int | None, typer.Option(help="Seed: the same seed, the same run.")]
-ShowScore = Annotated[bool, typer.Option("--score", help="Print what was made and what was acknowledged.")]
+ShowScore = Annotated[
+    bool, typer.Option("--score", help="Record what really happens, and compare with what the platform says.")
+]
+Html = Annotated[
+    Path | None, typer.Option(help="With --score: write a report with plots. Needs the extra `report`.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the score as JSON.")]
 
 
@@ -59,7 +67,12 @@ def run(
     v2x_format: Annotated[str, typer.Option(help="json or uper.")] = "json",
     cam_rate: Annotated[float, typer.Option(help="CAMs a second at most, 1 to 10 Hz.")] = 10.0,
     seed: Seed = None,
+    drain: Annotated[
+        float | None,
+        typer.Option(help="Wait so long for the last acknowledgements, s; default 10, with --score 60."),
+    ] = None,
     score: ShowScore = False,
+    html: Html = None,
     as_json: AsJson = False,
 ) -> None:
     """Drive simulated vehicles on real streets, against the running platform."""
@@ -84,10 +97,15 @@ def run(
         region=region,
         roads=roads_file,
         progress=True,
+        score=score,
+        drain_s=drain,
         **_platform(load(SimSettings)),
     )
     # What is pending at the end is in the units' spools, and the next run sends it: no failure.
-    _report(run_service(run_simulation(options)), shown=score, as_json=as_json)
+    result = run_service(run_simulation(options))
+    _report(result, shown=score, as_json=as_json, html=html)
+    if result.problem:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: fleetcell sim replay bologna.fcd.xml.gz --speed 20 --score")
@@ -100,6 +118,7 @@ def replay(
     region: Region = None,
     wait: Annotated[float, typer.Option(help="Give up after so long without an acknowledgement, s.")] = 60.0,
     score: ShowScore = False,
+    html: Html = None,
     as_json: AsJson = False,
 ) -> None:
     """Replay recorded traces as vehicles. Exit 1 when a reading was not acknowledged in the end."""
@@ -110,6 +129,7 @@ def replay(
     from vehicle_sim.replay import TimeMode, parse_speed
 
     _log_warnings()
+    _check_html(html, score=score)
     if time not in tuple(TimeMode):
         raise ConfigError(f"--time {time}: use shift or original")
     options = ReplayOptions(
@@ -121,12 +141,39 @@ def replay(
         region=region,
         quiet_s=wait,
         progress=True,
+        score=score,
         **_platform(load(SimSettings)),
     )
     result = run_service(run_replay(options))
-    _report(result, shown=score or not result.complete, as_json=as_json)
+    _report(result, shown=score or not result.complete, as_json=as_json, html=html)
     if not result.complete:
         raise typer.Exit(1)
+
+
+@app.command("score", epilog="Example: fleetcell sim score .fleetcell/sim/truth/20261120T101500.000000Z-4711")
+def score_again(
+    truth: Annotated[Path, typer.Argument(help="Folder with the record of a run with --score.")],
+    data: DataDir = DEFAULT_DATA,
+    api_url: Annotated[
+        str | None, typer.Option("--api", help="The platform; its key: FLEETCELL_API_KEY.")
+    ] = None,
+    html: Html = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the record of an earlier run with what the platform says now."""
+    from fleetcell.cli.common import Api, api
+    from fleetcell.service import run_service
+    from vehicle_sim.app import run_scoring
+
+    _log_warnings()
+    _check_html(html)
+    found = api(data) if api_url is None else Api(api_url.rstrip("/"), _key(data))
+    scored = run_service(run_scoring(truth, found.url, found.key, progress=True))
+    if as_json:
+        print(json.dumps(scored.report.to_dict()))
+    else:
+        _print_rows(_rows_of(scored))
+    _write_html(scored, html)
 
 
 @app.command(epilog="Example: fleetcell sim link --listen 127.0.0.1:1884 --to ws://127.0.0.1:9001 --link lte")
@@ -206,13 +253,58 @@ def _platform(settings: Any) -> dict[str, Any]:
     }
 
 
-def _report(score: Score, *, shown: bool, as_json: bool) -> None:
+def _report(score: Score, *, shown: bool, as_json: bool, html: Path | None) -> None:
     if as_json:
         print(json.dumps(score.to_dict()))
     elif shown:
-        table = Table("", "", show_header=False)
-        for name, value in score.to_rows():
-            table.add_row(name, value)
-        console.print(table)
+        _print_rows([*score.to_rows(), *(_rows_of(score.scored) if score.scored else ())])
+    if score.truth is not None:
+        _say(f"the record of the run is in {score.truth}")
+    if score.scored is not None:
+        _write_html(score.scored, html)
     if score.problem:
         stderr.print(score.problem, markup=False)
+
+
+def _rows_of(scored: Scored) -> list[tuple[str, str]]:
+    """The rows of a score."""
+    from vehicle_sim.score.rows import rows
+
+    return rows(scored.report)
+
+
+def _print_rows(rows: Iterable[tuple[str, str]]) -> None:
+    table = Table("", "", show_header=False)
+    for name, value in rows:
+        table.add_row(name, value)
+    console.print(table)
+
+
+def _key(data: Path) -> str:
+    """FLEETCELL_API_KEY, else that of the `fleetcell up` on `data`."""
+    import os
+
+    return os.environ.get("FLEETCELL_API_KEY") or layout(data).read_admin_key()
+
+
+def _check_html(html: Path | None, *, score: bool = True) -> None:
+    """Raises ConfigError before anything is done, where no report could be written in the end."""
+    from fleetcell.contract.errors import ConfigError
+    from vehicle_sim.score.html import check
+
+    if html is None:
+        return
+    if not score:
+        raise ConfigError("--html is the report of a score: add --score")
+    if html.is_dir() or not html.absolute().parent.is_dir():
+        raise ConfigError(f"--html {html}: name a file in a folder that is there")
+    check()
+
+
+def _write_html(scored: Scored, html: Path | None) -> None:
+    from vehicle_sim.score.html import page
+
+    if html is not None:
+        truth = scored.truth
+        html.write_text(page(scored.report, truth.run, truth.happened, scored.claims))
+        _say(f"the report is in {html}")

@@ -93,8 +93,6 @@ class Recorder:
     def fault(self, who: str, kind: str) -> None:
         """Somebody broke something on purpose, now; `who`: a vehicle, or a service of the platform."""
         self._store.note(Fault(time.time(), who, kind))
-        if who in self._witnesses:
-            self._witnesses[who].because(kind)
 
     # -- while it goes on ---------------------------------------------------------------------------
 

@@ -47,7 +47,6 @@ class Witness:
         self._note = note
         self._reach: Reach | None = None  # None: it was never connected
         self._reason = ""
-        self._next_reason: str | None = None
 
     # -- readings -----------------------------------------------------------------------------------
 
@@ -105,7 +104,7 @@ class Witness:
 
     def look(self, phase: Phase, epoch: int) -> None:
         """Note whether the unit can be reached, if that has changed."""
-        reach, reason = _REACH[phase], self._next_reason
+        reach, reason = _REACH[phase], None
         if reach is Reach.DOWN and self._reach is None:
             return
         if reach is Reach.REACHABLE and self.modem is not None and (outage := self.modem.outage):
@@ -114,7 +113,6 @@ class Witness:
             return
         if reason is None:
             reason = "link lost" if reach is Reach.DOWN else self._since(reach)
-        self._next_reason = None
         self._change(reach, reason, epoch)
 
     def _since(self, reach: Reach) -> str:
@@ -123,15 +121,10 @@ class Witness:
             return reach.value
         return "first" if self._reach is None else f"after {self._reason}"
 
-    def because(self, reason: str) -> None:
-        """What happens to the unit next has this reason."""
-        self._next_reason = reason
-
     def killed(self, epoch: int) -> None:
         """The unit ended without a goodbye."""
         if self._reach not in (None, Reach.GONE):
-            self._change(Reach.DOWN, self._next_reason or "killed", epoch)
-        self._next_reason = None
+            self._change(Reach.DOWN, "killed", epoch)
 
     def _change(self, reach: Reach, reason: str, epoch: int) -> None:
         self._reach, self._reason = reach, reason
