@@ -240,6 +240,9 @@ class IngestSettings(BrokerClientSettings):
     """Ingest: MQTT to TimescaleDB, and the presence register."""
 
     dsn: SecretStr = Field(description="PostgreSQL, as postgresql://user:password@host:port/database")
+    statement_timeout_s: Annotated[float, Field(ge=0.5)] = Field(
+        30, description="A database that does not answer a statement for so long is away, seconds"
+    )
     credentials_file: Path = Field(
         Path(".fleetcell/run/credentials.json"), description="Written for the broker"
     )

@@ -102,7 +102,10 @@ class Service:
         self.inbox = Inbox()
         self.vehicles = Vehicles()
         self.database = Database(
-            settings.dsn.get_secret_value(), application=f"fleetcell ingest {region}", size=6
+            settings.dsn.get_secret_value(),
+            application=f"fleetcell ingest {region}",
+            size=6,
+            timeout_s=settings.statement_timeout_s,
         )
         self.directory = RegionDirectory(
             region,

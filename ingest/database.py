@@ -49,6 +49,7 @@ SESSION: Final = {
     "tcp_keepalives_idle": "20",  # the server notices a vanished worker within 35 s
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "35s",  # so long also where it waits for the receipt of an answer
 }
 
 _DOWN: Final = (
@@ -60,15 +61,25 @@ _DOWN: Final = (
 )
 
 
-async def connect(dsn: str, *, application: str = "fleetcell") -> Connection:
+async def connect(dsn: str, *, application: str = "fleetcell", timeout_s: float | None = None) -> Connection:
     """One connection with the session settings of the services.
+
+    Args:
+        dsn: of the database.
+        application: shown in `pg_stat_activity`.
+        timeout_s: how long one statement may take, seconds; None: without end, for a command that is watched.
 
     Raises:
         ConfigError: the DSN is not one.
         OSError, TimeoutError, asyncpg.PostgresError: the server does not answer, or refuses.
     """
     try:
-        return await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S, server_settings=_session(application))
+        return await asyncpg.connect(
+            dsn,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=timeout_s,
+            server_settings=_session(application),
+        )
     except (ValueError, asyncpg.ClientConfigurationError) as error:
         raise ConfigError(f"FLEETCELL_DSN: {error}") from None
 

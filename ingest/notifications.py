@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fleetcell.mqtt import Backoff
 from ingest.failures import FAILURES
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from ingest.database import Connection
     from ingest.pools import Database
+
+CHECK_S: Final = 20.0  # how often the connection is tried while nothing comes
 
 
 class Notifications:
@@ -65,4 +67,13 @@ class Notifications:
             await connection.add_listener(channel, notified)
         for call in self._channels.values():
             call("")
-        await lost.wait()
+        while not await _set_within(lost, CHECK_S):
+            await connection.execute("SELECT 1")  # a network that lost the connection may have told nobody
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

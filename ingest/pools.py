@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 
 class Database:
-    """A pool that outlives the server it talks to: a broken connection is replaced at the next use."""
+    """A pool that outlives the server it talks to: a broken connection is replaced at the next use.
+
+    A network may swallow packets without a word, so no statement is waited for without end: after its time it
+    is cancelled, and where that is not confirmed either, asyncpg drops the connection.
+
+    Args:
+        dsn: of the database.
+        application: shown in `pg_stat_activity`.
+        size: connections at most.
+        timeout_s: how long one statement may take, seconds.
+    """
 
     def __init__(self, dsn: str, *, application: str, size: int = 4, timeout_s: float = 30) -> None:
         self._dsn = dsn
@@ -38,13 +48,20 @@ class Database:
         connection = await pool.acquire(timeout=10)
         try:
             yield connection  # type: ignore[misc] # the proxy of the pool has the connection's methods
+        except (asyncio.CancelledError, TimeoutError):
+            connection.terminate()  # to release it would be to wait for its server once more
+            raise
         finally:
             with contextlib.suppress(*FAILURES):
                 await pool.release(connection, timeout=5)
 
-    async def dedicated(self) -> Connection:
-        """A connection of the caller's own, to hold a lock or to listen; he closes it."""
-        return await connect(self._dsn, application=self._application)
+    async def dedicated(self, timeout_s: float | None = None) -> Connection:
+        """A connection of the caller's own, to hold a lock or to listen; he closes it.
+
+        Args:
+            timeout_s: how long one statement may take, seconds; None: as for the others.
+        """
+        return await connect(self._dsn, application=self._application, timeout_s=timeout_s or self._timeout_s)
 
     async def close(self) -> None:
         """Close the pool; at once where that takes long."""

@@ -7,10 +7,13 @@ from contextlib import suppress
 
 
 class Relay:
-    """Passes every connection on to a server, until it is cut.
+    """Passes every connection on to a server, until it is cut or becomes a hole.
 
     Args:
         server: host and port, or the path of a Unix socket.
+
+    Attributes:
+        accepted: how many connections were made to it.
     """
 
     def __init__(self, server: tuple[str, int] | str) -> None:
@@ -18,6 +21,9 @@ class Relay:
         self._listener: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._cut = False
+        self.accepted = 0
+        self._passing = asyncio.Event()
+        self._passing.set()
 
     @property
     def port(self) -> int:
@@ -36,18 +42,26 @@ class Relay:
         for writer in self._writers:
             writer.transport.abort()
 
+    def swallow(self) -> None:
+        """From now on nothing arrives, not even the end of a connection, and nobody is told."""
+        self._passing.clear()
+
     def mend(self) -> None:
-        """Let connections through again."""
+        """Let connections through again; what was swallowed arrives, as TCP would send it again."""
         self._cut = False
+        self._passing.set()
 
     async def stop(self) -> None:
         """End everything."""
         self.cut()
+        self._passing.set()
         assert self._listener is not None
         self._listener.close()
         await self._listener.wait_closed()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        await self._passing.wait()
         if self._cut:
             writer.transport.abort()
             return
@@ -61,14 +75,15 @@ class Relay:
             return
         self._writers |= {writer, back}
         try:
-            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
         finally:
             self._writers -= {writer, back}
 
-
-async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await source.read(65536):
-            target.write(data)
-            await target.drain()
-    target.close()
+    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                await self._passing.wait()
+                target.write(data)
+                await target.drain()
+        await self._passing.wait()
+        target.close()

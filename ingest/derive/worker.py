@@ -26,6 +26,7 @@ LIMIT: Final = 128  # buckets in a transaction: their readings are in memory
 CHANNEL: Final = "fleetcell_derive"  # somebody waits for what is derived of a vehicle
 LEAST_PAUSE_S: Final = 0.1  # when all that was due is derived
 FAULT_S: Final = 30.0  # after a fault of our own
+STATEMENT_S: Final = 600.0  # a bound for one that never ends: marking everything anew may take minutes
 RETRY_S: Final = 2.0  # until the lock is asked for again, and after a failure
 
 
@@ -49,7 +50,7 @@ class Deriver:
         """Derive until cancelled."""
         while True:
             try:
-                connection = await self._database.dedicated()
+                connection = await self._database.dedicated(STATEMENT_S)
                 try:
                     await self._serve(connection)
                 finally:

@@ -292,7 +292,7 @@ class Traffic:
             self._world.travel(lambda: self._respond(gateway, car, response))
 
     def repeat(self, car: Car, which: int) -> None:
-        """An old response arrives once more."""
+        """A unit that is there says once more what it has said, maybe in an earlier session."""
         if said := self.desks[car.name].said:
             gateway = self._world.gateways[car.region]
             self._world.travel(lambda: self._respond(gateway, car, said[which % len(said)]))

@@ -236,7 +236,8 @@ class PresenceMachine(RuleBasedStateMachine):
 
     @happening(index=INDEX, which=st.integers(0, 30))
     def response_again(self, index: int, which: int) -> None:
-        self.world.traffic.repeat(self.world.cars[index], which)
+        if (car := self.car(index, Mode.LIVE)) and not car.hung:
+            self.world.traffic.repeat(car, which)
 
     @happening(region=REGION, published=st.integers(0, 2))
     def ingest_dies_before_it_publishes(self, region: int, published: int) -> None:

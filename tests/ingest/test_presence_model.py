@@ -9,7 +9,7 @@ from tests.ingest.presence_machine import chaos
 STEPS = 500
 
 
-def test_the_register_and_commands_tell_the_truth_whatever_fails(plain_dsn: str, pytestconfig: pytest.Config) -> None:
+def test_all_is_true_whatever_fails(plain_dsn: str, pytestconfig: pytest.Config) -> None:
     seed = int(pytestconfig.option.hypothesis_seed)
     print(f"make chaos ARGS='--steps {STEPS} --seed {seed}'")
     assert chaos(plain_dsn, STEPS, seed) >= STEPS

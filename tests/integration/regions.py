@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 KEY = bytes(range(32))
 PATIENCE_S = 30.0
+STATEMENT_S = 2.0  # how long ingest waits for a database that says nothing
 START_S = 90.0  # four processes, on a busy machine
 
 _listeners = itertools.count(1)
@@ -80,6 +81,7 @@ class Region:
         broker = {"host": self.host, "ws_port": self._port, "mqtt_port": mqtt_port}
         ingest = {
             "dsn": dsn,
+            "statement_timeout_s": STATEMENT_S,
             "broker_url": self.url,
             "broker_user": users[0],
             "broker_password": secret(users[0]),

@@ -19,6 +19,7 @@ from fleetcell.mqtt import parse_url
 from fleetcell.mqtt.address import source_problem
 from tests.integration.regions import PATIENCE_S, Region, driving, provision, two_regions
 from tests.postgres_servers import PlainServer, fresh_database
+from tests.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,6 +37,8 @@ AN_HOUR_PASSES = """
         updated_at = updated_at - interval '1 hour';
     UPDATE fleet.gateway SET heartbeat_at = heartbeat_at - interval '1 hour' WHERE region = 'west'
 """
+
+NOTICED = "registrar without database"
 
 Regions = tuple[Region, Region]
 
@@ -92,7 +95,9 @@ async def stored(*regions: Region) -> set[object]:
 
 async def test_handover_and_a_region_that_is_cut_off(regions: Regions, tmp_path: Path) -> None:
     await _crosses_the_border(*regions, tmp_path)
-    await _is_cut_off(*regions, tmp_path)
+    await _is_cut_off(*regions, tmp_path, Relay.cut)
+    if regions[0].dsn == regions[1].dsn:
+        await _is_cut_off(*regions, tmp_path, Relay.swallow)
 
 
 async def _crosses_the_border(west: Region, east: Region, tmp_path: Path) -> None:
@@ -134,13 +139,17 @@ async def _crosses_the_border(west: Region, east: Region, tmp_path: Path) -> Non
         assert evidence == ("west",)
 
 
-async def _is_cut_off(west: Region, east: Region, tmp_path: Path) -> None:
-    """West loses its database for an hour: its sessions stay, nothing is lost, and nobody is offline."""
-    await provision({west.dsn, east.dsn}, "van", "bus")
+async def _is_cut_off(west: Region, east: Region, tmp_path: Path, cut: Callable[[Relay], None]) -> None:
+    """West loses its database for an hour: its sessions stay, nothing is lost, and nobody is offline.
+
+    `cut`: connections are reset, or packets vanish without a word.
+    """
+    first, second = f"van-{cut.__name__}", f"bus-{cut.__name__}"
+    await provision({west.dsn, east.dsn}, first, second)
     said: list[Message] = []
     async with (
-        driving(tmp_path, "van", west) as unit,
-        driving(tmp_path, "bus", east) as other,
+        driving(tmp_path, first, west) as unit,
+        driving(tmp_path, second, east) as other,
         west.listen(gateway_topic("west"), said.append),
     ):
         van, bus = Car(unit), Car(other)
@@ -150,15 +159,17 @@ async def _is_cut_off(west: Region, east: Region, tmp_path: Path) -> None:
             await asyncio.wait_for(one.wait_registered(), PATIENCE_S)
             await asyncio.wait_for(one.drained(), PATIENCE_S)
         epoch = unit.epoch
-        west.database.cut()
+        told = west.logs().count(NOTICED)
+        cut(west.database)
         await until(lambda: not decode(GatewayStatus, said[-1].payload).storing, "west does not store")
+        await until(lambda: west.logs().count(NOTICED) > told, "the registrar gives its connection up")
         for statement in AN_HOUR_PASSES.split(";"):
             await west.ask(statement)
         van.at(WEST, 20)
         bus.at(EAST, 20)
         await asyncio.wait_for(other.drained(), PATIENCE_S)  # the other region does not notice
         kept: asyncio.Queue[bytes] = asyncio.Queue()
-        topic = vehicle_topic("west", "van", Channel.STATE)
+        topic = vehicle_topic("west", first, Channel.STATE)
         async with west.listen(topic, lambda message: kept.put_nowait(message.payload)):
             state = decode(State, await asyncio.wait_for(kept.get(), PATIENCE_S))
         assert (state.state, state.epoch) == ("online", epoch), "as last committed"
@@ -169,15 +180,15 @@ async def _is_cut_off(west: Region, east: Region, tmp_path: Path) -> None:
         await until(lambda: decode(GatewayStatus, said[-1].payload).storing, "west stores again")
 
         async def online() -> bool:
-            row = await west.ask("SELECT state FROM api.vehicles WHERE vehicle = 'van'")
+            row = await west.ask("SELECT state FROM api.vehicles WHERE vehicle = $1", first)
             return row == [("online",)]
 
         await until(online, "the van is online again")
         assert unit.epoch == epoch, "its session was kept"
         count = "SELECT count(*), count(DISTINCT seq) FROM api.telemetry WHERE vehicle = $1"
-        assert await west.ask(count, "van") == [(23, 23)]
-        assert await east.ask(count, "bus") == [(23, 23)]
-        for vehicle, region in (("van", west), ("bus", east)):
+        assert await west.ask(count, first) == [(23, 23)]
+        assert await east.ask(count, second) == [(23, 23)]
+        for vehicle, region in ((first, west), (second, east)):
             seen = await region.history(vehicle)
             assert seen[0] == f"{region.name}: online (attach)"
             assert {event.partition(": ")[2] for event in seen[1:]} <= {
@@ -185,4 +196,4 @@ async def _is_cut_off(west: Region, east: Region, tmp_path: Path) -> None:
                 "online (update)",
                 "online (telemetry)",
             }
-        assert await east.history("bus") == ["east: online (attach)"]
+        assert await east.history(second) == ["east: online (attach)"]
