@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from fleetcell.contract.errors import NotConnectedError
+from fleetcell.flag import Flag, over
 from fleetcell.mqtt.address import parse_url, source_problem
 from fleetcell.mqtt.session import Session
 from fleetcell.mqtt.types import Backoff, Message, TlsOptions, Will
@@ -80,7 +81,7 @@ class MqttBridge:
         self._will = will
         self._on_connect = on_connect
         self._on_disconnect = on_disconnect
-        self._inbox: deque[Message] = deque()
+        self._inbox: deque[Message] | None = None  # None: empty
         self._inbox_size = inbox_size
         self._backoff = backoff or Backoff()
         self._tls = tls or TlsOptions()
@@ -92,8 +93,8 @@ class MqttBridge:
         self._session: Session | None = None
         self._connecting: asyncio.Timeout | None = None
         self._wire: Wire | None = None
-        self._connected = asyncio.Event()
-        self._closing = asyncio.Event()
+        self._connected = Flag()
+        self._closing = Flag()
 
     def _checked(self, source: str | None) -> str | None:
         problem = None if source is None else source_problem(source, self.address)
@@ -231,7 +232,7 @@ class MqttBridge:
             await asyncio.wait((greeting, session.closed), return_when=asyncio.FIRST_COMPLETED)
             if greeting.done():
                 greeting.result()
-            await asyncio.wait((session.closed,))  # not awaited itself: cancelling us must not end the future
+            await over(session.closed)  # not awaited itself: cancelling us must not end the future
         finally:
             session.abort("stopped")
             reason = self.last_error = session.closed.result()
@@ -269,24 +270,27 @@ class MqttBridge:
     def _enqueue(self, message: Message) -> None:
         if self._receive is None:
             return
-        if len(self._inbox) >= self._inbox_size:
-            self.dropped += 1
-            return
-        if not self._inbox:
+        if self._inbox is None:
+            self._inbox = deque((message,))
             asyncio.get_running_loop().call_soon(self._drain)
-        self._inbox.append(message)
+        elif len(self._inbox) >= self._inbox_size:
+            self.dropped += 1
+        else:
+            self._inbox.append(message)
 
     def _drain(self) -> None:
         """Hand over messages for one slice of time, then let the loop run."""
+        inbox = self._inbox
         assert self._receive is not None
+        assert inbox is not None
         until = time.monotonic() + _SLICE_S
-        while self._inbox:
-            message = self._inbox[0]  # stays in place, so that `_enqueue` sees a drain at work
+        while inbox:
+            message = inbox.popleft()
             try:
                 self._receive(message)
             except Exception:  # noqa: BLE001 - one bad message must not stop those behind it
                 self._log.exception("mqtt.receive_failed", topic=message.topic)
-            self._inbox.popleft()
-            if time.monotonic() >= until and self._inbox:
+            if time.monotonic() >= until and inbox:
                 asyncio.get_running_loop().call_soon(self._drain)
                 return
+        self._inbox = None  # the next message asks for a drain; an empty queue would be kept 600 bytes large

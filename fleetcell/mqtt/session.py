@@ -6,7 +6,6 @@ behind the caller's back: what was not acknowledged is the caller's to repeat.
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,7 +62,7 @@ class Session:
         self._granted: dict[int, asyncio.Future[list[ReasonCode]]] = {}
         self._unawaited: dict[int, list[str]] = {}  # filters by packet id
         self._acks: dict[int, asyncio.Future[None]] = {}
-        self._waiting: deque[asyncio.Future[None]] = deque()  # publishers, for room in a queue
+        self._waiting: list[asyncio.Future[None]] = []  # publishers, for room in a queue
         self._timer: asyncio.TimerHandle | None = None
         self._pinged = 0.0  # time.monotonic() of the last PINGREQ
 
@@ -204,7 +203,7 @@ class Session:
     def _wake(self) -> None:
         """Let the next waiting publisher try again."""
         while self._waiting:
-            room = self._waiting.popleft()
+            room = self._waiting.pop(0)
             if not room.done():
                 room.set_result(None)
                 return

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Protocol, cast
+import typing
+from typing import TYPE_CHECKING, cast
 
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
-from websockets.protocol import State
+from websockets.protocol import Protocol, Side, State
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
+from fleetcell.flag import Flag
 from fleetcell.mqtt.types import ssl_context
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from fleetcell.mqtt.types import TlsOptions
 
 _WRITE_HIGH_WATER = 256 * 1024  # bytes waiting for the kernel; above it, publishers wait
+_HEAD_END = b"\r\n\r\n"
+_SWITCHING = b"HTTP/1.1 101"
+_MOST_HEAD = 16 * 1024  # bytes of a server's answer
 _MAX_FRAME = 4 * 1024 * 1024  # bytes; a broker never sends more in one frame
 
 
@@ -41,7 +46,7 @@ class Wire(asyncio.Protocol):
         self.last_received = 0.0  # time.monotonic(), as paho's own clock
         self.last_sent = 0.0
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.gone = asyncio.Event()
+        self.gone = Flag()
         self._transport: asyncio.Transport | None = None
         self._inbound = bytearray()
         self._lost: str | None = None
@@ -130,6 +135,33 @@ class Wire(asyncio.Protocol):
         self._transport.write(data)
 
 
+class _Opening:
+    """A WebSocket handshake, and the bytes of its answer that have come.
+
+    It is dropped when it is over: a ClientProtocol would keep request and answer as long as the connection.
+    """
+
+    def __init__(self, uri: WebSocketURI) -> None:
+        self.framing = ClientProtocol(uri, subprotocols=[Subprotocol("mqtt")], max_size=_MAX_FRAME)
+        self._head: bytearray | None = bytearray()
+
+    def take(self, data: bytes) -> bytes:
+        """Hand on what belongs to the answer; gives the rest, empty while the answer is not whole."""
+        if self._head is None:
+            self.framing.receive_data(data)
+            return b""
+        self._head += data
+        head, end, rest = self._head.partition(_HEAD_END)
+        if self._head[: len(_SWITCHING)] != _SWITCHING[: len(self._head)] or len(head) > _MOST_HEAD:
+            self.framing.receive_data(bytes(self._head))  # it says what is wrong, with the body that follows
+            self._head = None
+            return b""
+        if not end:
+            return b""
+        self.framing.receive_data(bytes(head + end))
+        return bytes(rest)
+
+
 class WebSocketWire(Wire):
     """The same over WebSocket binary frames, subprotocol `mqtt`."""
 
@@ -137,7 +169,8 @@ class WebSocketWire(Wire):
         super().__init__()
         path, _, query = (address.path or "/mqtt").partition("?")
         uri = WebSocketURI(address.tls, address.host, address.port, path, query)
-        self._framing = ClientProtocol(uri, subprotocols=[Subprotocol("mqtt")], max_size=_MAX_FRAME)
+        self._opening: _Opening | None = _Opening(uri)
+        self._framing: Protocol = self._opening.framing
 
     def close(self) -> None:
         if self.opened.done() and self._lost is None:
@@ -146,10 +179,13 @@ class WebSocketWire(Wire):
         super().close()
 
     def _begin(self) -> None:
-        self._framing.send_request(self._framing.connect())
+        assert self._opening is not None
+        self._opening.framing.send_request(self._opening.framing.connect())
         self._flush()
 
     def _decode(self, data: bytes) -> None:
+        if self._opening is not None:
+            data = self._finish_handshake(self._opening, data)
         self._framing.receive_data(data)
         for event in self._framing.events_received():
             if isinstance(event, Frame):
@@ -157,7 +193,6 @@ class WebSocketWire(Wire):
                     self._inbound += event.data
                 elif event.opcode is Opcode.CLOSE:
                     self.close()
-        self._finish_handshake()
         self._flush()
 
     def _write(self, data: bytes | bytearray) -> None:
@@ -172,20 +207,23 @@ class WebSocketWire(Wire):
             return f"WebSocket closed by the broker: {framing.close_rcvd}"
         return super()._why_closed()
 
-    def _finish_handshake(self) -> None:
-        framing = self._framing
-        if self.opened.done():
-            return
+    def _finish_handshake(self, opening: _Opening, data: bytes) -> bytes:
+        """Take the server's answer from the beginning of the stream; what is behind it are frames."""
+        frames = opening.take(data)
+        framing = opening.framing
         if framing.handshake_exc is not None:
-            self.opened.set_exception(
-                ConnectionError(f"WebSocket handshake refused: {framing.handshake_exc}")
-            )
-        elif framing.state is State.OPEN and framing.subprotocol == "mqtt":
-            self.opened.set_result(None)
+            if not self.opened.done():
+                why = f"WebSocket handshake refused: {framing.handshake_exc}"
+                self.opened.set_exception(ConnectionError(why))
         elif framing.state is State.OPEN:
-            self.opened.set_exception(
-                ConnectionError("the server does not speak MQTT on this WebSocket path")
-            )
+            self._opening = None
+            self._framing = Protocol(Side.CLIENT, state=State.OPEN, max_size=_MAX_FRAME)
+            if framing.subprotocol == "mqtt":
+                self.opened.set_result(None)
+            else:
+                why = "the server does not speak MQTT on this WebSocket path"
+                self.opened.set_exception(ConnectionError(why))
+        return frames
 
     def _flush(self) -> None:
         assert self._transport is not None
@@ -196,7 +234,7 @@ class WebSocketWire(Wire):
                 self._transport.close()
 
 
-class Connect(Protocol):
+class Connect(typing.Protocol):
     """How to get a connection: `loop.create_connection` by default, something in between for a simulation."""
 
     async def __call__(
