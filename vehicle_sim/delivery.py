@@ -9,7 +9,6 @@ not flooded with the same readings.
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -82,8 +81,8 @@ class Delivery:
         self._shelf = shelf
         self._policy = policy
         self._rng = rng
-        self._queues: deque[_Queue] = deque()
-        self._apart: deque[tuple[str, tuple[int, ...]]] = deque()  # to be sent in batches of just these
+        self._queues: list[_Queue] = []
+        self._apart: list[tuple[str, tuple[int, ...]]] = []  # to be sent in batches of just these
         self._number = 0
         self._failures = 0
         self._window = min(2, policy.in_flight)
@@ -161,12 +160,12 @@ class Delivery:
         if now < self._blocked_until or len(self.in_flight) >= self._window:
             return None
         while self._apart:
-            boot, seqs = self._apart.popleft()
+            boot, seqs = self._apart.pop(0)
             if left := tuple(seq for seq in seqs if self._shelf.size(boot, seq)):
                 return self._send(boot, left, now)
         for _ in range(len(self._queues)):
-            queue = self._queues[0]
-            self._queues.rotate(-1)  # boots take turns, so that a long backlog does not hide the present
+            queue = self._queues.pop(0)
+            self._queues.append(queue)  # boots take turns, so that a long backlog does not hide the present
             seqs = self._fill(queue, now)
             if seqs or self._must_declare(queue.boot):
                 return self._send(queue.boot, seqs, now)

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from vehicle_sim.links.noise import normal, uniform
+from vehicle_sim.links.noise import normal, state, uniform
 from vehicle_sim.roads.geodesy import metres_per_degree
 
 TILE_M: Final = 10.0  # reception is worked out once a tile
@@ -38,7 +38,8 @@ _UE_DBM: Final = 23.0
 _SINR_MIN_DB: Final = -10.0
 _DOWN_ATTENUATION, _DOWN_MAX = 0.6, 4.4
 _UP_ATTENUATION, _UP_MAX = 0.4, 2.0
-_MOST_TILES: Final = 100_000
+_MOST_TILES: Final = 20_000  # kept; about a kilobyte each
+_MOST_POINTS: Final = 40_000  # of shadowing; a quarter of one
 _HEXAGON: Final = ((0, 0), (1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1))
 
 # What `uniform` is asked about; a place in its coordinates.
@@ -110,23 +111,37 @@ class CellLayer:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A cell: its place in metres on the plane, its name, its numbers in the grid."""
+    """A cell: its place in metres on the plane, its name, its numbers in the grid, its shadowing's seed."""
 
     name: str
     x: float
     y: float
     i: int
     j: int
+    shadows: int
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A cell at a place: its RSRP, and its best rates there if nobody else used it, bytes a second."""
+class Heard(NamedTuple):
+    """A cell at a place: its RSRP, the loss on the way, and its SINR downlink as a ratio."""
 
     site: Site
     rsrp_dbm: float
-    up: float
-    down: float
+    loss_db: float
+    sinr: float
+    layer: CellLayer
+
+    @property
+    def up(self) -> float:
+        """The best rate if nobody else used the cell, bytes a second."""
+        layer = self.layer
+        noise = _THERMAL_DBM_HZ + 10.0 * math.log10(layer.up_hz) + _SITE_NOISE_DB
+        sinr_db = _UE_DBM + layer.gain_db - self.loss_db - noise - _INTERFERENCE_OVER_THERMAL_DB
+        return _rate(_from_db(sinr_db), _UP_ATTENUATION, _UP_MAX) * layer.up_hz
+
+    @property
+    def down(self) -> float:
+        """Likewise."""
+        return _rate(self.sinr, _DOWN_ATTENUATION, _DOWN_MAX) * self.layer.down_hz
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +168,11 @@ class Cells:
         self.layer = layer
         self._seed = seed
         self._tiles: dict[tuple[int, int], tuple[Heard, ...]] = {}
-        self._shadows: dict[tuple[int, int, int, int], float] = {}
+        self._shadows: dict[tuple[int, int, int], float] = {}
         self._sites: dict[tuple[int, int], Site] = {}
+        self._around: dict[tuple[int, int], tuple[Site, ...]] = {}
+        self._element_dbm = layer.site_dbm - 10.0 * math.log10(layer.elements) + layer.gain_db
+        self._noise = _from_db(_THERMAL_DBM_HZ + 10.0 * math.log10(layer.element_hz) + _UE_NOISE_DB)
 
     def heard(self, x: float, y: float) -> tuple[Heard, ...]:
         """Cells with service at a place, the loudest first; none in a coverage hole."""
@@ -196,27 +214,18 @@ class Cells:
         if self.in_hole(x, y):
             return ()
         layer = self.layer
-        element_dbm = layer.site_dbm - 10.0 * math.log10(layer.elements) + layer.gain_db
         losses = [(self._loss(site, x, y), site) for site in self._near(x, y)]
-        losses.sort(key=lambda found: found[0])
-        powers = [_from_db(element_dbm - loss) for loss, _ in losses]
+        losses.sort(key=_first)
+        element_dbm = self._element_dbm
+        powers = [math.pow(10.0, (element_dbm - loss) / 10.0) for loss, _ in losses]
         busy = sum(layer.load) / 2
-        noise = _from_db(_THERMAL_DBM_HZ + 10.0 * math.log10(layer.element_hz) + _UE_NOISE_DB)
-        others = sum(powers) * busy + noise
+        others = sum(powers) * busy + self._noise
+        least = layer.min_rsrp_dbm
         return tuple(
-            Heard(site, element_dbm - loss, self._up(loss), self._down(power / (others - power * busy)))
+            Heard(site, element_dbm - loss, loss, power / (others - power * busy), layer)
             for (loss, site), power in zip(losses, powers, strict=True)
-            if element_dbm - loss >= layer.min_rsrp_dbm
+            if element_dbm - loss >= least
         )
-
-    def _down(self, sinr: float) -> float:
-        return _rate(sinr, _DOWN_ATTENUATION, _DOWN_MAX) * self.layer.down_hz
-
-    def _up(self, loss_db: float) -> float:
-        layer = self.layer
-        noise = _THERMAL_DBM_HZ + 10.0 * math.log10(layer.up_hz) + _SITE_NOISE_DB
-        sinr_db = _UE_DBM + layer.gain_db - loss_db - noise - _INTERFERENCE_OVER_THERMAL_DB
-        return _rate(_from_db(sinr_db), _UP_ATTENUATION, _UP_MAX) * layer.up_hz
 
     def _loss(self, site: Site, x: float, y: float) -> float:
         metres = max(math.hypot(x - site.x, y - site.y), _LEAST_DISTANCE_M)
@@ -227,29 +236,35 @@ class Cells:
         u, v = x / _CORRELATION_M, y / _CORRELATION_M
         i, j = math.floor(u), math.floor(v)
         a, b = u - i, v - j
-        weights = ((1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b)
-        corners = ((i, j), (i + 1, j), (i, j + 1), (i + 1, j + 1))
-        mixed = sum(
-            weight * self._shadow_at(site, *corner) for weight, corner in zip(weights, corners, strict=True)
+        w00, w10, w01, w11 = (1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b
+        at = self._shadow_at
+        mixed = (
+            w00 * at(site, i, j)
+            + w10 * at(site, i + 1, j)
+            + w01 * at(site, i, j + 1)
+            + w11 * at(site, i + 1, j + 1)
         )
-        return self.layer.path_loss.shadow_db * mixed / math.hypot(*weights)
+        return self.layer.path_loss.shadow_db * mixed / math.hypot(w00, w10, w01, w11)
 
     def _shadow_at(self, site: Site, i: int, j: int) -> float:
         """At a point of the grid of `_CORRELATION_M`."""
-        key = (site.i, site.j, i, j)
+        key = (site.shadows, i, j)
         found = self._shadows.get(key)
         if found is None:
-            if len(self._shadows) >= _MOST_TILES:
+            if len(self._shadows) >= _MOST_POINTS:
                 self._shadows.clear()
-            found = self._shadows[key] = normal(self._seed, _SHADOW, *key)
+            found = self._shadows[key] = normal(*key)
         return found
 
-    def _near(self, x: float, y: float) -> list[Site]:
+    def _near(self, x: float, y: float) -> tuple[Site, ...]:
         """The site of the hexagon around a place, and the six around that."""
         distance = self.layer.inter_site_m
         j = round(y / (distance * math.sqrt(3.0) / 2.0))
         i = round(x / distance - j / 2.0)
-        return [self._site(i + di, j + dj) for di, dj in _HEXAGON]
+        found = self._around.get((i, j))
+        if found is None:
+            found = self._around[i, j] = tuple(self._site(i + di, j + dj) for di, dj in _HEXAGON)
+        return found
 
     def _site(self, i: int, j: int) -> Site:
         site = self._sites.get((i, j))
@@ -259,7 +274,9 @@ class Cells:
             shift_y = (uniform(self._seed, _SHIFT_Y, i, j) - 0.5) * 2 * _SITE_SHIFT
             x = (i + j / 2.0 + shift_x) * distance
             y = (j * math.sqrt(3.0) / 2.0 + shift_y) * distance
-            site = self._sites[i, j] = Site(f"{i & 0xFFFF:04x}{j & 0xFFFF:04x}", x, y, i, j)
+            site = self._sites[i, j] = Site(
+                f"{i & 0xFFFF:04x}{j & 0xFFFF:04x}", x, y, i, j, state(self._seed, _SHADOW, i, j)
+            )
         return site
 
 
@@ -268,6 +285,10 @@ def _rate(sinr: float, attenuation: float, most: float) -> float:
     if sinr < _from_db(_SINR_MIN_DB):
         return 0.0
     return min(attenuation * math.log2(1.0 + sinr), most) / 8.0
+
+
+def _first(found: tuple[float, Site]) -> float:
+    return found[0]
 
 
 def _from_db(db: float) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -63,7 +63,7 @@ class Link:
 
     def __init__(self, profile: Profile, air: Air, seed: int) -> None:
         self.profile = profile
-        self.events: deque[Event] = deque(maxlen=_KEPT_EVENTS)
+        self.events: list[Event] = []  # at least the last `_KEPT_EVENTS`
         self.changes: Counter[Change] = Counter()
         self.passed = (Passed(), Passed())
         self.vanished_bytes = 0
@@ -297,6 +297,8 @@ class Link:
     def _note(self, events: Iterable[Event]) -> None:
         for event in events:
             self.events.append(event)
+            if len(self.events) > 2 * _KEPT_EVENTS:
+                del self.events[:-_KEPT_EVENTS]
             self.changes[event.change] += 1
             if event.change is Change.COVERAGE_BACK:
                 self._came_back(event)

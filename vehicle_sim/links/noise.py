@@ -30,13 +30,18 @@ def uniform(seed: int, *place: int) -> float:
 
     splitmix64 (Steele, Lea and Flood, OOPSLA 2014), one round for each coordinate.
     """
+    return (state(seed, *place) >> 11) * _TO_UNIT
+
+
+def state(seed: int, *place: int) -> int:
+    """The seed for all further coordinates: uniform(state(s, a), b) is uniform(s, a, b)."""
     z = seed
     for coordinate in place:
         z = (z + _GOLDEN * (coordinate * 2 + 1)) & _MASK
         z = ((z ^ (z >> 30)) * 0xBF58_476D_1CE4_E5B9) & _MASK
         z = ((z ^ (z >> 27)) * 0x94D0_49BB_1331_11EB) & _MASK
         z ^= z >> 31
-    return (z >> 11) * _TO_UNIT
+    return z
 
 
 def exponential(mean: float, seed: int, *place: int) -> float:

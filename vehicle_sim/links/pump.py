@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING, Final, Protocol
 
+from fleetcell.flag import Flag
 from vehicle_sim.links.air import Direction
 from vehicle_sim.links.line import Mark
 
@@ -134,7 +135,7 @@ class Pump:
         self._orphans: set[int] = set()  # connections whose near end died without a word
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
-        self._empty = asyncio.Event()
+        self._empty = Flag()
         self._empty.set()
 
     @property

@@ -189,7 +189,7 @@ class Drive:
         low, high = self._harshest
         while len(trail) > 1 and trail[1].t_s <= self._t_s:
             low, high = min(low, trail[0].acceleration), max(high, trail[0].acceleration)
-            trail.popleft()
+            del trail[0]
         now = trail[0]
         self._now = now
         self._harshest = (min(low, now.acceleration), max(high, now.acceleration))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections import deque
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -115,11 +114,14 @@ class Vehicle:
         self.on_lane = False
         self.ahead: Vehicle | None = None  # on the same road
         self.behind: Vehicle | None = None
-        self.trail: deque[Moment] = deque(maxlen=_TRAIL)
+        self.trail: list[Moment] = []
 
     def note(self, t_s: float) -> None:
         """Leave the state of this moment to the instruments."""
-        self.trail.append(
+        trail = self.trail
+        if len(trail) == _TRAIL:
+            del trail[0]
+        trail.append(
             Moment(
                 t_s,
                 self.doing,
