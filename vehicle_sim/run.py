@@ -104,6 +104,7 @@ class Simulation:
         self._drives = drives
         self._power = power
         self._clocks = Clocks() if clocks is None else clocks
+        self._coasts = False
 
     async def run(self) -> None:
         """Start the units one after the other and drive until cancelled."""
@@ -117,6 +118,10 @@ class Simulation:
                 self._fleet.start(vehicle)
                 group.create_task(self._drive(vehicle, drive))
 
+    def coast(self) -> None:
+        """Drive on, so that nobody stands in a hole of coverage, but make no more readings."""
+        self._coasts = True
+
     async def _drive(self, vehicle: str, drive: Drive) -> None:
         pace = Pace(_now())
         power = Power(self._power if drive.habit.sleeps else None, pace.due + _AWAKE_S)
@@ -125,7 +130,9 @@ class Simulation:
         while True:
             unit = self._fleet.units[vehicle]  # another one after a power loss
             signals = drive.advance(passed_s)
-            if self._fleet.runs(vehicle):
+            if self._fleet.runs(vehicle) and self._coasts:
+                unit.place(signals)
+            elif self._fleet.runs(vehicle):
                 self._follow(unit, power.look(parked=drive.parked, asleep=unit.asleep, now=pace.due))
                 if not unit.asleep or pace.due - read_at >= self._power.reading_s:
                     read_at = pace.due
@@ -191,13 +198,15 @@ async def run(
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
-    driving = asyncio.create_task(Simulation(fleet, drives, PowerPolicy(), clocks).run())
+    simulation = Simulation(fleet, drives, PowerPolicy(), clocks)
+    driving = asyncio.create_task(simulation.run())
     failing = asyncio.create_task(_for_ever(faults))
     stopping = asyncio.create_task(stopped.wait())
     try:
         async with shown("sim run", _looker(fleet, options.duration_s, began), enabled=options.progress):
             await first_of(driving, failing, stopping, fleet.failed, timeout_s=options.duration_s)
-            await end(driving, failing)
+            await end(failing)
+            simulation.coast()
             if stopping.done():
                 await fleet.drain(_DRAIN_INTERRUPTED_S)
             else:

@@ -141,12 +141,12 @@ class VehicleUnit:
             if self._link.modem is not None:
                 await self._link.modem.finish(_LAST_WORDS_S)
         finally:
+            if self._witness is not None and not self.gone:
+                self._witness.killed(self._unit.epoch)
             await self._roamer.end()
             if self._link.modem is not None:
                 self._link.modem.drop()
             self._alarm.cancel()
-            if self._witness is not None and not self.gone:
-                self._witness.killed(self._unit.epoch)
             self._book.close()
             self.spool.close()
 

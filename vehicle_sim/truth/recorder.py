@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+    from fleetcell.contract.ledger import Ranges
     from vehicle_sim.links.link import Link
     from vehicle_sim.links.transport import Modem
     from vehicle_sim.provisioning import Platform
@@ -85,6 +86,10 @@ class Recorder:
         if modem is not None:
             self._links[vehicle] = modem.link
         return witness
+
+    def tore(self, vehicle: str, boot: str, seqs: Ranges) -> None:
+        """A power loss took readings from the disk of a unit."""
+        self._witnesses[vehicle].tore(boot, seqs)
 
     def stands(self, vehicle: str, lat: float, lon: float) -> None:
         """A vehicle is here now, degrees."""

@@ -47,6 +47,7 @@ class Witness:
         self._note = note
         self._reach: Reach | None = None  # None: it was never connected
         self._reason = ""
+        self._phase = Phase.DOWN
 
     # -- readings -----------------------------------------------------------------------------------
 
@@ -83,6 +84,11 @@ class Witness:
                 held.torn = ledger.union(held.torn, ((log.last_seq + 1, held.last_seq),))
         self.gave_up(logs)
 
+    def tore(self, boot: str, seqs: Ranges) -> None:
+        """Readings of an earlier life that waited on its disk are not there any more, not even their boot."""
+        if boot in self.boots:  # else it was made before this run
+            self.boots[boot].torn = ledger.union(self.boots[boot].torn, seqs)
+
     def settle(self, logs: Iterable[BootLog]) -> None:
         """What is still in the spool now."""
         left: dict[str, tuple[Ranges, Ranges]] = {
@@ -105,8 +111,9 @@ class Witness:
     def look(self, phase: Phase, epoch: int) -> None:
         """Note whether the unit can be reached, if that has changed."""
         reach, reason = _REACH[phase], None
-        if reach is Reach.DOWN and self._reach is None:
-            return
+        if reach is Reach.DOWN and (self._reach is None or self._phase is Phase.ASLEEP):
+            return  # it begins or wakes: what it was before holds until it has connected
+        self._phase = phase
         if reach is Reach.REACHABLE and self.modem is not None and (outage := self.modem.outage):
             reach, reason = Reach.CUT, outage
         if reach is self._reach:
