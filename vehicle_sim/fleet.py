@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from fleetcell.contract.ledger import Ranges
     from vehicle_sim.gateway_link import LinkOptions
     from vehicle_sim.links import Links
     from vehicle_sim.truth.recorder import Recorder
@@ -180,12 +179,8 @@ class Fleet:
         await asyncio.wait((task,))
         unit.spool.close()
 
-    def power_up(self, vehicle: str) -> dict[str, Ranges]:
-        """Start a unit again that was cut off, on what its spool holds.
-
-        Returns:
-            The readings that the spool held at the end of its last life and holds no longer, by boot.
-        """
+    def power_up(self, vehicle: str) -> None:
+        """Start a unit again that was cut off, on what its spool holds."""
         before = self.units[vehicle]
         self._resent_before += before.resent
         self._lives[vehicle] += 1
@@ -194,15 +189,13 @@ class Fleet:
         unit = self._unit(vehicle, spool, before.modem, self._lives[vehicle])
         self.units[vehicle] = unit
         self.start(vehicle)
-        lost: dict[str, Ranges] = {}
         for old in before.spool.boots:
             kept = spool.get(old.boot)
             held, holds = set(old.pending), set() if kept is None else set(kept.pending)
-            if held - holds:
-                lost[old.boot] = from_numbers(held - holds)
-                self.tally.torn += len(held - holds)
+            self.tally.torn += len(held - holds)
+            if self.truth is not None and held - holds:
+                self.truth.tore(vehicle, old.boot, from_numbers(held - holds))
             self.tally.acked -= len(holds - held)  # the note of it was torn: they wait once more
-        return lost
 
     def runs(self, vehicle: str) -> bool:
         """Whether its unit was started and has not ended."""

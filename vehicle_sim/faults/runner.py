@@ -24,7 +24,6 @@ from vehicle_sim.links.noise import seed_of, uniform
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fleetcell.contract.ledger import Ranges
     from vehicle_sim.faults.clocks import Clocks
     from vehicle_sim.faults.schedule import Fault, Hit, Occurrence, Schedule
     from vehicle_sim.faults.services import Services
@@ -44,7 +43,6 @@ class FaultRunner:
         clocks: what dates their readings.
         services: of the platform.
         on_fault: told of everything that was done.
-        on_torn: told of the readings, by boot, that a power loss took from a vehicle's spool.
     """
 
     def __init__(
@@ -56,7 +54,6 @@ class FaultRunner:
         services: Services,
         *,
         on_fault: Callable[[Happened], None] = lambda _: None,
-        on_torn: Callable[[str, dict[str, Ranges]], None] = lambda *_: None,
     ) -> None:
         self._schedule = schedule
         self._seed = seed
@@ -64,7 +61,6 @@ class FaultRunner:
         self._clocks = clocks
         self._services = services
         self._on_fault = on_fault
-        self._on_torn = on_torn
         self._suspended: dict[str, int] = {}  # how many faults keep a vehicle's SIM suspended
         self._off: set[str] = set()
 
@@ -183,9 +179,7 @@ class FaultRunner:
             if not ending.done():  # the run ends just now
                 await ending
             self._off.discard(vehicle)
-            lost = self._fleet.power_up(vehicle)
-            if lost:
-                self._on_torn(vehicle, lost)
+            self._fleet.power_up(vehicle)
             self._tell(fault, vehicle, over=True)
 
     def _tell(self, fault: Fault, subject: str, *, over: bool = False, detail: str = "") -> None:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from fleetcell.contract.ledger import Ranges
     from tests.vehicle_sim.small_platform import SmallPlatform
 
 __all__ = ["mortal", "platform", "shared_broker"]
@@ -47,7 +46,6 @@ class World:
         self.clocks = Clocks()
         self.services = Services(platform.layout, "http://elsewhere")
         self.happened: list[Happened] = []
-        self.torn: dict[str, dict[str, Ranges]] = {}
         self.changed = asyncio.Event()
 
     def note(self, what: Happened) -> None:
@@ -70,7 +68,6 @@ class World:
             self.clocks,
             self.services,
             on_fault=self.note,
-            on_torn=self.torn.__setitem__,
         )
         task = asyncio.create_task(runner.run())
         try:
@@ -135,7 +132,7 @@ async def test_a_killed_unit_says_nothing_and_comes_back_with_a_new_boot(world: 
     assert world.fleet.units["car-0001"].spool.current.boot != boot
     assert world.state("van-0002") == ("online", "attach")
     assert gateway.stored("car-0001") == 3
-    assert world.torn == {}
+    assert world.fleet.tally.torn == 0
     assert [(what.what, what.subject, what.over) for what in world.happened] == [
         ("kill", "car-0001", False),
         ("kill", "car-0001", True),
@@ -151,7 +148,6 @@ async def test_a_power_loss_tears_the_last_write_and_the_broker_hears_nothing(wo
         await world.until(lambda: bool(world.happened))
         assert "bytes are left" in world.happened[0].detail
         gateway.deaf = False
-    assert world.torn == {"car-0001": {boot: ((5, 5),)}}
     assert world.fleet.tally.torn == 1
     await world.fleet.units["car-0001"].wait_registered()
     await world.fleet.units["car-0001"].drained()
@@ -180,7 +176,7 @@ async def test_readings_that_an_acknowledgement_had_settled_are_sent_once_more(w
     await world.fleet.units["car-0001"].drained()
     assert sum(count for (name, _, _), count in gateway.received.items() if name == "car-0001") == 2
     assert world.fleet.tally.pending == 0
-    assert world.torn == {}
+    assert world.fleet.tally.torn == 0
 
 
 async def test_in_a_black_hole_readings_wait_and_arrive_after_it(world: World) -> None:
