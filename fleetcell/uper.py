@@ -6,7 +6,6 @@ in another coat, and one decoder checks both.
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from fleetcell.contract.topics import V2xTopic
 
-M = TypeVar("M", Cam, Denm)
+M = TypeVar("M", bound=Cam | Denm)
 
 
 class _Asn1(Protocol):
@@ -50,7 +49,7 @@ def encode(message: Cam | Denm) -> bytes:
         PayloadError: the ASN.1 module does not allow it (a bit string that is too long, for instance).
     """
     check_available()
-    asn1 = _asn1(type(message))
+    asn1 = _asn1(cam=isinstance(message, Cam))
     try:
         asn1.from_jer(codec.encode(message).decode())
         return asn1.to_uper()
@@ -69,7 +68,7 @@ def decode(kind: type[M], payload: bytes) -> M:
     codec.check_size(payload)
     from pycrate_core.charpy import Charpy  # noqa: PLC0415 - of the extra
 
-    asn1, data = _asn1(kind), Charpy(payload)
+    asn1, data = _asn1(cam=issubclass(kind, Cam)), Charpy(payload)
     try:
         asn1.from_uper(data)
         text = asn1.to_jer()
@@ -98,9 +97,8 @@ def _pycrate_error() -> type[Exception]:
     return cast("type[Exception]", PycrateErr)
 
 
-@cache
-def _asn1(kind: type[Cam | Denm]) -> _Asn1:
-    if kind is Cam:
+def _asn1(*, cam: bool) -> _Asn1:
+    if cam:
         from pycrate_asn1dir.ITS_CAM_2 import CAM_PDU_Descriptions  # noqa: PLC0415 - of the extra
 
         return cast("_Asn1", CAM_PDU_Descriptions.CAM)

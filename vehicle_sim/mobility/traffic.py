@@ -8,6 +8,7 @@ left (`Drive`). Vehicles at the kerb cost nothing until they want to set off.
 from __future__ import annotations
 
 import math
+import random
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,9 @@ _RETRY_S: Final = 1.0  # when there is no room to set off
 _PATIENCE_S: Final = 60.0  # standing in a jam, before the driver pulls over
 _PULLED_OVER_S: Final = (30.0, 180.0)
 _ARRIVED_M: Final = 0.5
+_STARTLED_MS2: Final = 6.0
+_STARTLED_S: Final = (0.5, 2.0)
+_STARTLED_MS: Final = 20 / 3.6  # slower ones need not brake hard
 _STANDING_MS: Final = 0.1
 _QUEUING_MS: Final = 2.0
 _OVER_LINE_M: Final = 1.0  # still at the line
@@ -50,12 +54,22 @@ class Traffic:
         network: where they drive.
         seed: of the lights; vehicles have seeds of their own.
         start_hour: local time at the begin, 0 to 24, for the day profiles; None: always the busiest hour.
+        startled_every_s: how long one drives on average until somebody steps into the way, and the driver
+            brakes hard for a moment; None: never.
     """
 
-    def __init__(self, network: RoadNetwork, seed: int | str, start_hour: float | None = None) -> None:
+    def __init__(
+        self,
+        network: RoadNetwork,
+        seed: int | str,
+        start_hour: float | None = None,
+        startled_every_s: float | None = None,
+    ) -> None:
         self.network = network
         self.vehicles: list[Vehicle] = []
         self._start_hour = start_hour
+        self._startled_every_s = startled_every_s
+        self._steps_into_way = random.Random(f"{seed}:startled")  # noqa: S311 - a simulation, not a secret
         self._lengths = [road.length_m for road in network.roads]
         predecessors: list[list[int]] = [[] for _ in network.roads]
         for road, following in enumerate(network.successors):
@@ -99,6 +113,7 @@ class Traffic:
                 heappush(self._standing, (t + _RETRY_S, vehicle.index))
         if joined:
             self._driving.sort(key=lambda v: v.index)
+        self._startle(t)
         stopped = False
         for vehicle in self._driving:
             self._drive(vehicle, t)
@@ -106,6 +121,14 @@ class Traffic:
         self._ticks += 1
         if stopped:
             self._driving = [v for v in self._driving if v.doing is Doing.DRIVING]
+
+    def _startle(self, t: float) -> None:
+        """Perhaps somebody steps into the way of one of those who drive."""
+        rng = self._steps_into_way
+        if self._startled_every_s and rng.random() < len(self._driving) * TICK_S / self._startled_every_s:
+            vehicle = rng.choice(self._driving)
+            if vehicle.speed_ms > _STARTLED_MS:
+                vehicle.startled_until_s = t + rng.uniform(*_STARTLED_S)
 
     def _drive(self, v: Vehicle, t: float) -> None:
         """Move one vehicle by a tick that begins at `t`."""
@@ -135,6 +158,8 @@ class Traffic:
         acceleration = idm_acceleration(
             speed, wish, driver.accelerate, driver.brake, driver.headway_s, gap, closing
         )
+        if t < v.startled_until_s:
+            bound = min(bound, speed - _STARTLED_MS2 * TICK_S)
         hardest = speed - HARDEST_MS2 * TICK_S
         new = max(min(speed + acceleration * TICK_S, bound), hardest, 0.0)
         if new < _STANDING_MS:

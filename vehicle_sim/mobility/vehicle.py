@@ -73,6 +73,7 @@ class Vehicle:
         "route",
         "served",
         "speed_ms",
+        "startled_until_s",
         "still_s",
         "trail",
         "until_s",
@@ -99,6 +100,7 @@ class Vehicle:
         self.offset_m = network.roads[self.road].length_m * rng.uniform(0.1, 0.9)
         self.speed_ms = 0.0
         self.acceleration = 0.0
+        self.startled_until_s = -1.0  # the driver brakes hard
         self.doing = Doing.WAITING
         self.until_s = rng.uniform(0.0, 3.0)  # after it was added; then when it wants to set off
         # While it drives:

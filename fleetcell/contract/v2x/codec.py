@@ -44,9 +44,10 @@ UNAVAILABLE: Final[dict[str, int | str]] = {
 }
 """What ETSI writes for "unavailable", by field."""
 
-_MESSAGE_IDS: Final[dict[type[Cam | Denm], int]] = {Cam: CAM_ID, Denm: DENM_ID}
+_BIT_STRINGS: Final = frozenset({"accelerationControl", "exteriorLights", "lightBarSirenInUse"})
+_MESSAGE_IDS: Final[dict[type, int]] = {Cam: CAM_ID, Denm: DENM_ID}
 
-M = TypeVar("M", Cam, Denm)
+M = TypeVar("M", bound=Cam | Denm)
 
 
 def encode(message: Cam | Denm) -> bytes:
@@ -92,15 +93,16 @@ def _with_sentinels(value: object) -> object:
 
 def _without_sentinels(value: object) -> object:
     if isinstance(value, dict):
-        return {
-            name: None if _is_unavailable(name, item) else _without_sentinels(item)
-            for name, item in value.items()
-        }
+        return {name: _decoded(name, item) for name, item in value.items()}
     if isinstance(value, list):
         return [_without_sentinels(item) for item in value]
     return value
 
 
-def _is_unavailable(name: str, item: object) -> bool:
+def _decoded(name: str, item: object) -> object:
     unavailable = UNAVAILABLE.get(name)
-    return unavailable is not None and type(item) is type(unavailable) and item == unavailable
+    if unavailable is not None and type(item) is type(unavailable) and item == unavailable:
+        return None
+    if name in _BIT_STRINGS and isinstance(item, str):
+        return item.upper()  # X.697 allows both
+    return _without_sentinels(item)

@@ -264,3 +264,19 @@ def test_harsh_braking_is_told_in_the_next_reading_and_no_more() -> None:
     trail[-1] = trail[-1]._replace(acceleration=-4.0)
     assert drive.advance(1.0)["harsh"] == "braking"
     assert "harsh" not in drive.advance(2.0)
+
+
+@settings(max_examples=8)
+@given(SEEDS)
+def test_a_moment_between_readings_is_what_a_reading_there_would_say(seed: int) -> None:
+    often, seldom, alone = (Drive(NETWORK, seed) for _ in range(3))
+    for _ in range(40):
+        seldom_said = seldom.advance(1.0)
+        assert seldom_said == alone.advance(1.0)  # moments change no reading
+        for tenth in range(10):
+            said = often.advance(1.0 if tenth == 0 and often.t_s == 0.0 else 0.1)
+            seen = seldom.moment(often.t_s)
+            assert seen is not None
+            assert metres_apart(said, {"lat": seen.lat, "lon": seen.lon}) < 0.05
+            assert seen.speed_ms * 3.6 == pytest.approx(number(said, "speed"), abs=0.01)
+            assert seen.ignition is said["ignition"]

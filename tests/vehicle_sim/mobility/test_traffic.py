@@ -30,9 +30,9 @@ NETWORKS = {"helsinki": HELSINKI, "grid": GRID}
 BUSY = Habit((60.0, 400.0), (10.0, 60.0), 0.5)
 
 
-def crowd(network: RoadNetwork, seed: int, count: int) -> Traffic:
+def crowd(network: RoadNetwork, seed: int, count: int, *, startled_every_s: float | None = None) -> Traffic:
     """Vehicles of all kinds that hardly ever stand."""
-    traffic = Traffic(network, seed)
+    traffic = Traffic(network, seed, startled_every_s=startled_every_s)
     for number in range(count):
         kind = with_habit(list(KINDS.values())[number % len(KINDS)], BUSY)
         traffic.add(Vehicle(network, f"{seed}:{number}", kind))
@@ -52,9 +52,16 @@ def on_lanes(traffic: Traffic) -> list[list[Vehicle]]:
 
 
 @settings(max_examples=8)
-@given(st.sampled_from(sorted(NETWORKS)), st.integers(0, 2**32), st.integers(2, 60))
-def test_nobody_drives_through_anybody(where: str, seed: int, count: int) -> None:
-    traffic = crowd(NETWORKS[where], seed, count)
+@given(
+    st.sampled_from(sorted(NETWORKS)),
+    st.integers(0, 2**32),
+    st.integers(2, 60),
+    st.sampled_from([None, 20.0]),
+)
+def test_nobody_drives_through_anybody(
+    where: str, seed: int, count: int, startled_every_s: float | None
+) -> None:
+    traffic = crowd(NETWORKS[where], seed, count, startled_every_s=startled_every_s)
     for _ in range(300):
         traffic.run_until(traffic.t_s)
         seen = set()
@@ -69,6 +76,18 @@ def test_nobody_drives_through_anybody(where: str, seed: int, count: int) -> Non
                     assert vehicle.ahead is ahead
                     assert ahead.offset_m - ahead.kind.length_m >= vehicle.offset_m
         assert seen == {v.index for v in traffic.vehicles if v.doing is Doing.DRIVING}
+
+
+def test_somebody_who_steps_into_the_way_makes_a_driver_brake_hard() -> None:
+    traffic = crowd(HELSINKI, 5, 30, startled_every_s=60.0)
+    calm = crowd(HELSINKI, 5, 30)
+    hard = [0, 0]
+    for _ in range(600):
+        for which, each in enumerate((traffic, calm)):
+            each.run_until(each.t_s)
+            hard[which] += sum(v.acceleration <= -5.9 for v in each.vehicles)
+    assert hard[0] > 50
+    assert hard[1] < 5
 
 
 @settings(max_examples=8)
