@@ -14,7 +14,6 @@ import structlog
 from fleetcell.contract.errors import TopicError
 from fleetcell.contract.presence import Reason
 from fleetcell.contract.topics import (
-    PREFIX,
     Channel,
     VehicleTopic,
     gateway_topic,
@@ -38,6 +37,7 @@ from ingest.directory import RegionDirectory, own_entry
 from ingest.failures import FAILURES, reason
 from ingest.gateway import Gateway
 from ingest.hazards.service import Hazards
+from ingest.identities import IdentityWatch
 from ingest.inbox import Arrival, Inbox
 from ingest.metrics import Metrics, serve_metrics
 from ingest.notifications import Notifications
@@ -135,6 +135,16 @@ class Service:
         self.commands = Commands(
             region, self.database, self.metrics, settings.command_retry_s, self._heard_response
         )
+        self.hazards = Hazards(
+            region,
+            self.database,
+            self.metrics,
+            lambda receive: self._make_bridge(
+                "hazards", optional=[(denm_filter(region), 0)], receive=receive
+            ),
+            per_s=settings.hazards_per_s,
+            most_active=settings.hazards_active,
+        )
         self.registrar = Registrar(
             region,
             settings.timers(),
@@ -144,16 +154,8 @@ class Service:
             self._registrar_bridge,
             self.metrics,
             self._take_role,
-            duties=[self.commands],
+            duties=[self.commands, self.hazards],
         )
-        self.hazards = Hazards(
-            region,
-            self.database,
-            self.metrics,
-            per_s=settings.hazards_per_s,
-            most_active=settings.hazards_active,
-        )
-        self._v2x = f"{PREFIX}/{region}/v2x/"
         self.signs = Signs(region, self.database, self._heard_elsewhere)
         self.writer = Writer(
             self.inbox,
@@ -215,12 +217,12 @@ class Service:
                 self.directory.run(self.bridge),
                 self.writer.run(),
                 self.answers.run(),
-                self.hazards.run(),
                 self.registrar.run(),
                 self.signs.run(),
                 Retention(self.database, self.settings.retention_days).run(),
                 self.deriver.run(),
                 self.letter_bounds.run(),
+                IdentityWatch(self.database, self.metrics).run(),
                 self._watch_inbox(),
             ):
                 tasks.create_task(work)
@@ -247,10 +249,7 @@ class Service:
     # -- what comes in from the broker --------------------------------------------------------------
 
     def receive(self, message: Message) -> None:
-        """A message of the telemetry connection: into the inbox, undecoded; a warning goes its own way."""
-        if message.topic.startswith(self._v2x):
-            self.hazards.receive(message)
-            return
+        """A message of the telemetry connection: into the inbox, undecoded."""
         topic = _unit_topic(message.topic)
         if topic is None or topic.region != self.settings.region:
             self.metrics.misdirected.inc()
@@ -320,11 +319,7 @@ class Service:
         await self.bridge.run()
 
     def _take_role(self, registrar: bool) -> None:
-        """This worker is the registrar, or another is: who takes telemetry may depend on it.
-
-        It alone hears the warnings between vehicles, on the connection of telemetry: a flood of them does not
-        hold up presence.
-        """
+        """This worker is the registrar, or another is: who takes telemetry may depend on it."""
         self.gateway.republish()
         self.directory.republish()
         if self._shared is None:
@@ -332,8 +327,7 @@ class Service:
         region = self.settings.region
         alone = telemetry_filters(region) if registrar else []
         filters = shared_filters(region) if self._shared else alone
-        warnings = [(denm_filter(region), 0)] if registrar else []
-        self.bridge.resubscribe([*((one, QOS) for one in filters), *warnings])
+        self.bridge.resubscribe([(one, QOS) for one in filters])
 
     def _registrar_bridge(self, registrar: Registrar) -> MqttBridge:
         settings = self.settings

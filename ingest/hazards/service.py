@@ -1,4 +1,7 @@
-"""The hazards of a region: one worker hears the DENMs and stores what they tell."""
+"""The hazards of a region: the registrar's worker hears the DENMs and stores what they tell.
+
+It has an MQTT connection of its own for it, so that a flood of them holds up neither presence nor telemetry.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,11 @@ from ingest.hazards.rules import WRITTEN, Change
 from ingest.hazards.store import store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from fleetcell.contract.hazards import Report
-    from fleetcell.mqtt import Message
+    from fleetcell.contract.registration import Registration
+    from fleetcell.mqtt import Message, MqttBridge
     from ingest.metrics import Metrics
     from ingest.pools import Database
 
@@ -35,16 +41,25 @@ class Hazards:
         region: of the topics.
         database: connections.
         metrics: counted there.
+        connect: makes the MQTT connection that hears the region's DENMs.
         per_s: new reports a second that are taken, over a longer time.
         most_active: hazards at a time.
     """
 
     def __init__(
-        self, region: str, database: Database, metrics: Metrics, *, per_s: float, most_active: int
+        self,
+        region: str,
+        database: Database,
+        metrics: Metrics,
+        connect: Callable[[Callable[[Message], None]], MqttBridge],
+        *,
+        per_s: float,
+        most_active: int,
     ) -> None:
         self._region = region
         self._database = database
         self._metrics = metrics
+        self._connect = connect
         self._most_active = most_active
         self._intake = Intake(per_s, self._refused, time.monotonic())
         self._wake = asyncio.Event()
@@ -54,8 +69,17 @@ class Hazards:
         if self._intake.take(message.topic, message.payload, time.monotonic(), time.time_ns() // 1_000_000):
             self._wake.set()
 
-    async def run(self) -> None:
-        """Store until cancelled."""
+    def registered(self, now: Mapping[str, Registration]) -> None:
+        """Nothing to do: whether a vehicle is there does not matter here."""
+
+    async def run(self, bridge: MqttBridge) -> None:
+        """Hear and store until cancelled."""
+        del bridge  # of presence
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._connect(self.receive).run())
+            tasks.create_task(self._store_what_comes())
+
+    async def _store_what_comes(self) -> None:
         backoff, attempt, rng = Backoff(first=0.1, cap=5.0), 0, random.Random()  # noqa: S311 - jitter
         waiting = self._intake.waiting
         while True:
