@@ -160,6 +160,16 @@ def box_of(text: str | None) -> Box | None:
         raise BadRequestError(f"bbox: {error}") from None
 
 
+def sides_of(text: str | None) -> tuple[float, ...] | tuple[None, ...]:
+    """The `bbox` parameter as four parameters of a statement: west, south, east, north; or four nulls.
+
+    Raises:
+        BadRequestError: it is not a bounding box.
+    """
+    box = box_of(text)
+    return (None,) * 4 if box is None else (box.west, box.south, box.east, box.north)
+
+
 def _only_known(connection: HTTPConnection) -> None:
     """Refuse parameters that a path does not have: a misspelt filter would show everything."""
     route = connection.scope.get("route")

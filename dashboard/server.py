@@ -10,7 +10,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Match, Route
 
-from dashboard import derived_shapes, problems, shapes
+from dashboard import delivery_shapes, derived_shapes, event_shapes, problems, shapes
 from dashboard.commands import Command, CommandPage
 from dashboard.guard import MAX_BODY, Guard
 from dashboard.metrics import Measure
@@ -20,6 +20,7 @@ from dashboard.routes import (
     admin,
     commands,
     derived,
+    events,
     fleet,
     health,
     live,
@@ -54,8 +55,9 @@ ANSWERS: Final = (
     shapes.Vehicle,
     shapes.PresenceHistory,
     shapes.TelemetryPage,
-    shapes.Delivery,
-    shapes.EventPage,
+    delivery_shapes.Delivery,
+    event_shapes.EventPage,
+    event_shapes.HazardPage,
     derived_shapes.TripPage,
     derived_shapes.StopPage,
     derived_shapes.RollupPage,
@@ -82,7 +84,7 @@ def make_server(services: Services, static: Path = STATIC) -> ASGIApp:
     app.include_router(session.pages)
     # the guard refuses a larger declared length; the router, one that is not declared
     api = APIRouter(prefix=API, dependencies=[ONLY_KNOWN_PARAMETERS], max_body_size=MAX_BODY)
-    for group in (fleet, presence, telemetry, derived, live, map, admin, commands, session):
+    for group in (fleet, presence, telemetry, derived, events, live, map, admin, commands, session):
         api.include_router(group.router)
     app.include_router(api)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -271,55 +271,8 @@ class TelemetryPage(msgspec.Struct, frozen=True):
     units: dict[str, str]
 
 
-class Gap(msgspec.Struct, frozen=True):
-    """Numbers of one boot that are no stored readings, and why; `first` and `last` are inclusive."""
-
-    boot: str
-    first: int
-    last: int
-    count: int
-    reason: str
-    explanation: str
-
-
-class BootDelivery(msgspec.Struct, frozen=True):
-    """The ledger of one boot; ranges are inclusive pairs."""
-
-    boot: str
-    claimed: int
-    received: list[list[int]]
-    pending: list[list[int]]
-    evicted: list[list[int]]
-    quarantined: list[list[int]]
-    dead_lettered: list[list[int]]
-    unexplained: list[list[int]]
-    duplicates: int
-    late: int
-    max_late_s: float
-    first_at: datetime
-    last_at: datetime
-
-
-class Delivery(msgspec.Struct, frozen=True):
-    """What became of every number that the vehicle used, newest boot first."""
-
-    vehicle: str
-    boots: list[BootDelivery]
-    received: int
-    pending: int
-    unexplained: int
-    gaps: list[Gap]
-
-
 class SignalPage(msgspec.Struct, frozen=True):
     """The signal catalogue."""
-
-    items: list[dict[str, Any]]
-    next_cursor: str | None
-
-
-class EventPage(msgspec.Struct, frozen=True):
-    """Events, newest first."""
 
     items: list[dict[str, Any]]
     next_cursor: str | None

@@ -1,9 +1,8 @@
-"""The fleet: counts, regions, vehicles, their delivery and events."""
+"""The fleet: counts, regions, vehicles and their delivery."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Query
@@ -11,6 +10,7 @@ from starlette.responses import Response
 
 from dashboard import delivery, parameters, shapes
 from dashboard.answers import Json, schema_reference
+from dashboard.delivery_shapes import Delivery
 from dashboard.errors import BadRequestError, NotFoundError
 from dashboard.fleet import STATES, ingest_of, regions_of, served
 from dashboard.paging import decode_key, page
@@ -23,7 +23,6 @@ from fleetcell.contract.signals import CATALOGUE
 router = APIRouter(tags=["fleet"])
 
 MAX_VEHICLES: Final = 5000
-MAX_ITEMS: Final = 1000
 
 
 @router.get("/fleet", responses=schema_reference(shapes.Fleet))
@@ -106,14 +105,13 @@ async def vehicles(
     wrong = [name for name in states or () if name not in STATES]
     if wrong:
         raise BadRequestError(f"unknown state {', '.join(map(repr, wrong))}: {', '.join(STATES)}")
-    box = parameters.box_of(bbox)
     after = decode_key(cursor, str)
     rows = await services.database.fetch(
         "vehicles",
         states,
         region,
         q.lower() if q else None,
-        *((box.west, box.south, box.east, box.north) if box else (None,) * 4),
+        *parameters.sides_of(bbox),
         revoked,
         shapes.SILENT_AFTER_S,
         after[0] if after else None,
@@ -133,30 +131,10 @@ async def vehicle(vehicle: str, services: Wired) -> Response:
     return Json(vehicle_of(row))
 
 
-@router.get("/vehicles/{vehicle}/delivery", responses=schema_reference(shapes.Delivery))
+@router.get("/vehicles/{vehicle}/delivery", responses=schema_reference(Delivery))
 async def delivered(vehicle: str, services: Wired) -> Response:
-    """The delivery ledger: what arrived, and why anything did not."""
+    """The delivery ledger: what arrived, how late, why anything did not, and what is suspicious."""
     vehicle_id = await vehicle_id_of(services, vehicle)
-    return Json(delivery.explain(vehicle, await services.database.fetch("delivery", vehicle_id)))
-
-
-@router.get("/events", responses=schema_reference(shapes.EventPage))
-async def events(
-    services: Wired,
-    vehicle: Annotated[str | None, Query(max_length=64)] = None,
-    kind: Annotated[list[str] | None, Query(description="Such as dtc, harsh_brake, crash")] = None,
-    since: parameters.Since = None,
-    until: parameters.Until = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_ITEMS)] = 100,
-    cursor: parameters.Cursor = None,
-) -> Response:
-    """What vehicles reported, newest first."""
-    parameters.check_order(since, until)
-    after = decode_key(cursor, datetime, str, UUID, int) or (None,) * 4
-    rows = await services.database.fetch(
-        "events", vehicle, parameters.words(kind), since, until, *after, limit + 1
-    )
-    found = [dict(row) | {"boot": row["boot"].hex} for row in rows]
-    keys = [(row["time"], row["vehicle"], row["boot"], row["seq"]) for row in rows]
-    items, more = page(found, limit, keys)
-    return Json(shapes.EventPage(items, more))
+    rows = await services.database.fetch("delivery", vehicle_id)
+    shared = await services.database.fetch("shared_identities", vehicle_id)
+    return Json(delivery.explain(vehicle, rows, shared))

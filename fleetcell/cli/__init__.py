@@ -10,6 +10,7 @@ from fleetcell import __version__
 from fleetcell.cli import (
     command,
     database,
+    events,
     grafana,
     journeys,
     operations,
@@ -37,6 +38,7 @@ services.register(app)
 app.add_typer(sim.app, name="sim")
 app.add_typer(vehicles.app, name="vehicles")
 query.app.add_typer(journeys.app)
+query.app.add_typer(events.app)
 app.add_typer(query.app, name="query")
 watch.register(app)
 command.register(app)

@@ -22,6 +22,8 @@ DataDir = Annotated[
     typer.Option("--data", envvar="FLEETCELL_DATA_DIR", help="Data directory of `fleetcell up`."),
 ]
 DEFAULT_DATA = Path(".fleetcell")
+Since = Annotated[str | None, typer.Option(help="RFC 3339, or an age: 30s, 15m, 6h, 2d.")]
+Until = Annotated[str | None, typer.Option(help="RFC 3339, or an age.")]
 
 # A pipe or a file has no width: nothing is cut or folded there.
 console = Console() if sys.stdout.isatty() else Console(width=240)

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Callable
-from itertools import islice
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from fleetcell.cli.common import DEFAULT_DATA, DataDir, api, console, moment, stderr
+from fleetcell.cli.common import DEFAULT_DATA, DataDir, Since, Until
+from fleetcell.cli.lists import Columns, print_list
 from fleetcell.cli.query import AsJson, Vehicle
 
 app = typer.Typer()  # its commands are those of `query`
 
-Since = Annotated[str | None, typer.Option(help="RFC 3339, or an age: 30s, 15m, 6h, 2d.")]
-Until = Annotated[str | None, typer.Option(help="RFC 3339, or an age.")]
-Columns = dict[str, Callable[[dict[str, Any]], str]]
 
 SHOWN_BYTES = 60
 
@@ -46,7 +38,9 @@ def trips(
         "From": lambda one: _place(one["start_lat"], one["start_lon"]),
         "To": lambda one: _place(one["end_lat"], one["end_lon"]),
     }
-    _show(f"/api/v1/vehicles/{vehicle}/trips", data, since, until, columns, as_json, "no trips in this time")
+    print_list(
+        f"/api/v1/vehicles/{vehicle}/trips", data, since, until, columns, as_json, "no trips in this time"
+    )
 
 
 @app.command(epilog="Example: fleetcell query stops taxi-0001 --since 1d")
@@ -66,7 +60,9 @@ def stops(
         "Charged": lambda one: f"{one['soc_charged']:.1f} %" if one["soc_charged"] else "",
         "Filled": lambda one: f"{one['fuel_filled']:.1f} %" if one["fuel_filled"] else "",
     }
-    _show(f"/api/v1/vehicles/{vehicle}/stops", data, since, until, columns, as_json, "no stops in this time")
+    print_list(
+        f"/api/v1/vehicles/{vehicle}/stops", data, since, until, columns, as_json, "no stops in this time"
+    )
 
 
 @app.command(epilog="Example: fleetcell query summary taxi-0001 --bucket 1d")
@@ -89,7 +85,7 @@ def summary(
         "Used": _energy,
     }
     path = f"/api/v1/vehicles/{vehicle}/summary"
-    _show(path, data, since, until, columns, as_json, "no readings in this time", bucket=bucket)
+    print_list(path, data, since, until, columns, as_json, "no readings in this time", bucket=bucket)
 
 
 @app.command("dead-letters", epilog="Example: fleetcell query dead-letters --vehicle taxi-0001")
@@ -111,7 +107,7 @@ def dead_letters(
         "Reason": lambda one: one["reason"],
         "Payload": lambda one: repr(base64.b64decode(one["payload"])[:SHOWN_BYTES])[2:-1],
     }
-    _show(
+    print_list(
         "/api/v1/dead-letters",
         data,
         since,
@@ -123,33 +119,6 @@ def dead_letters(
         vehicle=vehicle,
         limit=20,
     )
-
-
-def _show(
-    path: str,
-    data: Path,
-    since: str | None,
-    until: str | None,
-    columns: Columns,
-    as_json: bool,
-    nothing: str,
-    *,
-    most: int | None = None,
-    **params: Any,
-) -> None:
-    """Print all pages of a list as a table, or as JSON."""
-    params |= {"since": moment(since, "--since"), "until": moment(until, "--until")}
-    items = list(islice(api(data).pages(path, **params), most))
-    if as_json:
-        print(json.dumps(items, indent=1))
-        return
-    table = Table(*columns)
-    for item in items:
-        table.add_row(*(escape(shown(item)) for shown in columns.values()))
-    if items:
-        console.print(table)
-    else:
-        stderr.print(nothing)
 
 
 def _end(one: dict[str, Any]) -> str:

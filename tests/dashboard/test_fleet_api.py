@@ -170,24 +170,6 @@ async def test_delivery_explains_every_number(running: Running) -> None:
     assert answer["boots"][0]["duplicates"] == 2
 
 
-async def test_events_are_paged_newest_first(running: Running) -> None:
-    (number,) = await running.fleet.add("a")
-    for seq in range(1, 6):
-        await running.fleet.connection.execute(
-            "INSERT INTO fleet.event (time, vehicle_id, boot, seq, kind) VALUES ($1, $2, $3, $4, $5)",
-            NOW,  # the same time: the rest of the key decides
-            number,
-            "00000000-0000-0000-0000-000000000001",
-            seq,
-            "dtc" if seq % 2 else "crash",
-        )
-    first = (await running.api.get("/api/v1/events", params={"limit": 3})).json()
-    rest = (await running.api.get("/api/v1/events", params={"cursor": first["next_cursor"]})).json()
-    assert [item["seq"] for item in first["items"] + rest["items"]] == [5, 4, 3, 2, 1]
-    crashes = (await running.api.get("/api/v1/events", params={"kind": "crash"})).json()
-    assert [item["seq"] for item in crashes["items"]] == [4, 2]
-
-
 async def test_signals_and_regions(running: Running) -> None:
     signals = (await running.api.get("/api/v1/signals")).json()["items"]
     assert {"key", "vss", "unit"} <= signals[0].keys()

@@ -66,6 +66,8 @@ def test_the_names_of_the_contract_are_there() -> None:
         ("query", "stops"),
         ("query", "summary"),
         ("query", "dead-letters"),
+        ("query", "events"),
+        ("query", "hazards"),
         ("watch",),
         ("command",),
         ("db", "migrate"),

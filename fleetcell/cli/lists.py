@@ -1,0 +1,45 @@
+"""A list of the API as a table or as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from fleetcell.cli.common import api, console, moment, stderr
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Columns = dict[str, Callable[[dict[str, Any]], str]]
+
+
+def print_list(
+    path: str,
+    data: Path,
+    since: str | None,
+    until: str | None,
+    columns: Columns,
+    as_json: bool,
+    nothing: str,
+    *,
+    most: int | None = None,
+    **params: Any,
+) -> None:
+    """Print all pages of a list as a table, or as JSON."""
+    params |= {"since": moment(since, "--since"), "until": moment(until, "--until")}
+    items = list(islice(api(data).pages(path, **params), most))
+    if as_json:
+        print(json.dumps(items, indent=1))
+        return
+    table = Table(*columns)
+    for item in items:
+        table.add_row(*(escape(shown(item)) for shown in columns.values()))
+    if items:
+        console.print(table)
+    else:
+        stderr.print(nothing)
