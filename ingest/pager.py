@@ -48,9 +48,9 @@ class Pager:
         self._here = here
         self._rng = rng
 
-    def page(self, vehicles: Collection[str]) -> None:
-        """Page them all, each at a time of its own."""
-        spread = paging_s(len(vehicles), self._update_interval_s)
+    def page(self, vehicles: Collection[str], among: int = 0) -> None:
+        """Page them all, each at a time of its own; `among`: of so many, the others being paged as well."""
+        spread = paging_s(max(among, len(vehicles)), self._update_interval_s)
         loop = asyncio.get_running_loop()
         for vehicle in vehicles:
             loop.call_later(self._rng.uniform(0, spread), self._page, vehicle)

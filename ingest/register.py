@@ -9,31 +9,31 @@ from uuid import UUID
 
 import msgspec
 
-from fleetcell.contract.messages import ClaimKind, PresenceState, encode
+from fleetcell.contract.messages import PresenceState, encode
 from fleetcell.contract.presence import (
     Change,
     Reason,
     Registration,
     Timers,
     blind,
-    evidence,
     expire,
-    fold,
     returned,
     revoke,
 )
 from ingest.database import statement
+from ingest.folding import Ear, lived, take
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     import asyncpg
 
-    from fleetcell.contract.messages import Claim
     from ingest.claims import Heard, Sign
     from ingest.database import Connection
+    from ingest.folding import Return
 
 PART: Final = 1000  # registrations in one transaction
+Event = tuple["Held", Registration, Change]  # as it is after a change, and as it was before
 _DEAF: Final = (PresenceState.ONLINE, PresenceState.SUSPECT)
 _BLIND: Final = (*_DEAF, PresenceState.ASLEEP, PresenceState.UNKNOWN)
 
@@ -54,6 +54,7 @@ class Outcome:
     now: dict[str, Registration] = field(default_factory=dict)
     answer: set[int] = field(default_factory=set)  # vehicles that wait to see their claim in `state`
     page: list[str] = field(default_factory=list)
+    told: set[int] = field(default_factory=set)  # of the gateway's blindness, by `take`
     changes: int = 0
     stale: int = 0
     more: bool = False
@@ -120,6 +121,7 @@ class Register:
         age_s: Callable[[float], float],
         address: Callable[[str], str | None],
         blind_window: bool,
+        back: Return | None = None,
     ) -> Outcome:
         """Fold claims and signs of life, all in one transaction, each dated by when it was heard.
 
@@ -130,44 +132,41 @@ class Register:
             age_s: seconds since a monotonic time.
             address: where a vehicle connects from, as the broker sees it.
             blind_window: whether the gateway came back less than an update interval ago.
+            back: what is still to do since then: who has not been told of the blindness is told first.
         """
         outcome = Outcome()
         async with connection.transaction():
             await self._raise_claimed(connection, heard, ids)
             rows = await self._lock(connection, sorted(ids.values()), heard, ids)
             now = await self._now(connection)
+            ear = Ear(
+                self.region, self.timers, lambda at: now - timedelta(seconds=age_s(at)), back, blind_window
+            )
             written: list[Held] = []
-            events: list[tuple[Held, Registration, Change]] = []
+            events: list[Event] = []
             for held in rows:
-                registration = held.registration
-                for claim, heard_at in heard.claims.get(held.vehicle, ()):
-                    unsettled = (
-                        registration.state is PresenceState.UNKNOWN and registration.reason == Reason.GATEWAY
-                    )
-                    folded, change = fold(
-                        registration,
-                        claim,
-                        now - timedelta(seconds=age_s(heard_at)),
-                        self.timers,
-                        region=self.region,
-                        seen_address=address(held.vehicle),
-                        blind=blind_window and unsettled,
-                    )
-                    if change is not None or not _is_routine(claim, registration, folded):
-                        outcome.answer.add(held.vehicle_id)
-                    if folded is registration:
-                        outcome.stale += 1
-                    if change is not None:
-                        events.append((replace_registration(held, folded), registration, change))
-                    registration = folded
-                if (sign := heard.signs.get(held.vehicle)) is not None:
-                    lived, change = self._sign(registration, sign, now - timedelta(seconds=age_s(sign.at)))
-                    if change is not None:
-                        events.append((replace_registration(held, lived), registration, change))
-                    registration = lived
-                outcome.now[held.vehicle] = registration
-                if registration is not held.registration:
-                    written.append(replace_registration(held, registration))
+                taken = take(
+                    held.registration,
+                    heard.claims.get(held.vehicle, ()),
+                    heard.signs.get(held.vehicle),
+                    ear,
+                    seen_address=address(held.vehicle),
+                    due=back is not None and back.is_due(held.vehicle_id),
+                )
+                outcome.now[held.vehicle] = taken.registration
+                outcome.stale += taken.stale
+                if taken.answer:
+                    outcome.answer.add(held.vehicle_id)
+                if taken.told:
+                    outcome.told.add(held.vehicle_id)
+                    if _unsettled(taken.registration):
+                        outcome.page.append(held.vehicle)
+                if taken.registration is not held.registration:
+                    written.append(replace_registration(held, taken.registration))
+                events += [
+                    (replace_registration(held, after), before, change)
+                    for before, after, change in taken.changes
+                ]
             await self._write(connection, written, events, outcome)
         return outcome
 
@@ -189,9 +188,10 @@ class Register:
         def step(held: Held, now: datetime) -> tuple[Registration, Change | None]:
             registration = held.registration
             if (sign := last_sign(held.vehicle)) is not None:
-                lived, change = self._sign(registration, sign, now - timedelta(seconds=age_s(sign.at)))
-                if lived.deadline is not None and lived.deadline > now:
-                    return lived, change
+                heard_at = now - timedelta(seconds=age_s(sign.at))
+                found, change = lived(registration, sign, heard_at, self.timers)
+                if found.deadline is not None and found.deadline > now:
+                    return found, change
             return expire(registration, now, self.timers)
 
         async with connection.transaction():
@@ -211,23 +211,39 @@ class Register:
 
         return await self._part(connection, _DEAF, after, step)
 
-    async def returned(self, connection: Connection, after: int, *, for_s: float = 0) -> Outcome:
+    async def returned(
+        self,
+        connection: Connection,
+        after: int,
+        *,
+        for_s: float = 0,
+        spoken: Collection[int] = (),
+    ) -> Outcome:
         """The gateway hears again: whom it lost sight of has time to speak up, and is to be paged.
 
-        A part of the vehicles, as in `deaf`; `for_s` is how long it did not hear.
+        A part of the vehicles, as in `deaf`; `for_s` is how long it did not hear, `spoken` who was heard
+        since and has been told by `take`.
         """
+        page: list[str] = []
 
         def step(held: Held, now: datetime) -> tuple[Registration, Change | None]:
+            if held.vehicle_id in spoken:
+                return held.registration, None
             since = now - timedelta(seconds=for_s)
-            return returned(held.registration, now, self.timers, since=since)
+            registration, change = returned(held.registration, now, self.timers, since=since)
+            if _unsettled(registration):
+                page.append(held.vehicle)
+            return registration, change
 
         outcome = await self._part(connection, _BLIND, after, step)
-        outcome.page = [
-            vehicle
-            for vehicle, registration in outcome.now.items()
-            if registration.state is PresenceState.UNKNOWN and registration.reason == Reason.GATEWAY
-        ]
+        outcome.page = page
         return outcome
+
+    async def blind_vehicles(self, connection: Connection) -> int:
+        """How many vehicles `returned` has to look at."""
+        names = [state.value for state in _BLIND]
+        found: int = await connection.fetchval(statement("count_region"), self.region, names)
+        return found
 
     async def revoked(self, connection: Connection) -> Outcome:
         """Put whose credential an operator has ended offline, up to PART of them."""
@@ -243,16 +259,6 @@ class Register:
         """Seconds until the region's next deadline; None where there is none."""
         deadline: datetime | None = await connection.fetchval(statement("next_deadline"), self.region)
         return None if deadline is None else (deadline - await self._now(connection)).total_seconds()
-
-    def _sign(
-        self, registration: Registration, sign: Sign, heard_at: datetime
-    ) -> tuple[Registration, Change | None]:
-        """A sign of life never takes back what a later claim has promised."""
-        lived, change = evidence(registration, sign.epoch, heard_at, self.timers, by=sign.by)
-        held, new = registration.deadline, lived.deadline
-        if change is None and held is not None and new is not None and new <= held:
-            return registration, None
-        return lived, change
 
     async def _part(
         self,
@@ -277,7 +283,7 @@ class Register:
             return outcome
         now = await self._now(connection)
         written: list[Held] = []
-        events: list[tuple[Held, Registration, Change]] = []
+        events: list[Event] = []
         for row in rows:
             held = Held(row["vehicle_id"], row["vehicle"], from_row(row))
             registration, change = step(held, now)
@@ -313,7 +319,7 @@ class Register:
         self,
         connection: Connection,
         written: list[Held],
-        events: list[tuple[Held, Registration, Change]],
+        events: list[Event],
         outcome: Outcome,
     ) -> None:
         """The rows, and as the last statement the events: their cursors become visible in order."""
@@ -327,14 +333,9 @@ class Register:
         outcome.page += [held.vehicle for held, _, change in events if change.page]
 
 
-def _is_routine(claim: Claim, held: Registration, folded: Registration) -> bool:
-    """Whether a claim is the periodic update of a vehicle that is online: nobody waits for an answer.
-
-    An answer to each would be most of what presence costs on the air. One that comes again (nobody repeats
-    it without a reason) or that tells its timers is answered.
-    """
-    periodic = claim.kind is ClaimKind.UPDATE and claim.update_interval is None and claim.keep_alive is None
-    return periodic and folded is not held and folded.state is PresenceState.ONLINE
+def _unsettled(registration: Registration) -> bool:
+    """Whether a gateway lost sight of it, and it has not spoken since."""
+    return registration.state is PresenceState.UNKNOWN and registration.reason == Reason.GATEWAY
 
 
 def replace_registration(held: Held, registration: Registration) -> Held:

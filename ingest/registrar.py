@@ -7,9 +7,10 @@ lock on its database connection: who loses the one has lost the other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -21,16 +22,18 @@ from fleetcell.mqtt import Backoff
 from ingest.claims import Heard, Sign
 from ingest.database import statement
 from ingest.failures import FAILURES, reason
+from ingest.folding import Return
 from ingest.pager import Pager
 from ingest.register import Outcome, Register
 from ingest.sessions import SESSION_PREFIX, Sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from fleetcell.contract.presence import Registration, Timers
+    from fleetcell.contract.presence import Timers
     from fleetcell.mqtt import Message, MqttBridge
     from ingest.database import Connection
+    from ingest.duty import Duty
     from ingest.metrics import Metrics
     from ingest.pools import Database
     from ingest.publisher import Publisher
@@ -47,16 +50,6 @@ REVOKED_EVERY_S: Final = 3.0  # where a notification was lost: a revoked vehicle
 CLAIM_LIMIT: Final = 200_000  # vehicles with claims waiting while the database is away
 
 TRY_LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('fleetcell registrar'), hashtext($1))"
-
-
-class Duty(Protocol):
-    """What else the registrar does while it is in office."""
-
-    async def run(self, bridge: MqttBridge) -> None:
-        """Work until cancelled."""
-
-    def registered(self, now: Mapping[str, Registration]) -> None:
-        """These registrations, by vehicle, were committed."""
 
 
 class Registrar:
@@ -112,7 +105,9 @@ class Registrar:
         self._deaf_since: float | None = None  # None: hearing
         self._marked_deaf = False
         self._returned = False
+        self._back: Return | None = None  # what is still to do since the link is back
         self._hearing = asyncio.Event()
+        self._dropped = 0  # messages that its link had no room for, as far as it was noticed
         self._blind_until = 0.0
         self._sweep_at = 0.0
         self._revoked_at = 0.0  # when to look for them next
@@ -180,6 +175,13 @@ class Registrar:
         """From now on claims may be missing."""
         if self._deaf_since is None:
             self._deaf_since = self._clock()
+
+    def _notice_overflow(self) -> None:
+        """What its link had no room for may have been claims."""
+        dropped = self.dropped
+        if dropped > self._dropped:
+            self._not_heard()
+        self._dropped = dropped
 
     @property
     def dropped(self) -> int:
@@ -281,8 +283,11 @@ class Registrar:
 
     async def turn(self, connection: Connection) -> float:
         """Do all that is due; seconds until something is due again, if nothing is heard before."""
+        self._notice_overflow()
         if self._returned:
-            await self._settle_return(connection)
+            self._begin_return()
+        if self._back is not None:
+            await self._settle_return(connection, self._back)
         while self._heard:
             await self._take(connection)
         if self._clock() >= self._revoked_at:
@@ -298,11 +303,9 @@ class Registrar:
         return min(TICK_S, max(self._sweep_at - self._clock(), 0.0))
 
     async def _pause(self, seconds: float) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
-        except TimeoutError:
-            pass
 
     async def _take(self, connection: Connection) -> None:
         taken = self._heard.take(1000)
@@ -314,11 +317,14 @@ class Registrar:
                 ids,
                 age_s=self._age_s,
                 address=self.sessions.address,
-                blind_window=self._clock() < self._blind_until,
+                blind_window=self._back is not None or self._clock() < self._blind_until,
+                back=self._back,
             )
         except BaseException:
             self._heard.put_back(taken)
             raise
+        if self._back is not None:
+            self._back.spoken |= outcome.told
         self._metrics.refused.inc(len(taken.names()) - len(ids))
         self._metrics.stale_claims.inc(outcome.stale)
         self._done(outcome)
@@ -349,42 +355,46 @@ class Registrar:
             return
         log.warning("the broker is away: vehicles are unknown (gateway)", region=self._region)
         after = 0
-        while True:
+        while not self._returned:  # else it is settled at once
             outcome = await self._register.deaf(connection, after, for_s=self._age_s(self._deaf_since))
             outcome.page.clear()  # nobody would hear the page
             self._done(outcome)
+            after = outcome.last_id
+            if not outcome.more:
+                self._marked_deaf = True
+                break
+
+    def _begin_return(self) -> None:
+        """It hears again. What an earlier return has not done yet is part of this one."""
+        since = self._clock() if self._deaf_since is None else self._deaf_since
+        self._back = Return(since if self._back is None else min(since, self._back.since))
+        self._returned, self._deaf_since = False, None  # the link may be lost again meanwhile
+
+    async def _settle_return(self, connection: Connection, back: Return) -> None:
+        """Nobody is known to be online after a time of deafness: page all, with jitter.
+
+        In parts, and claims are taken between two of them: they are what settles it.
+        """
+        among, paged = await self._register.blind_vehicles(connection), 0
+        while True:
+            if self._heard:
+                await self._take(connection)
+            outcome = await self._register.returned(
+                connection, back.after, for_s=self._age_s(back.since), spoken=back.spoken
+            )
+            page, outcome.page = outcome.page, []
+            self._done(outcome)
+            self._pager.page(page, among)
+            paged += len(page)
+            back.after = outcome.last_id
             if not outcome.more:
                 break
-            after = outcome.last_id
-        self._marked_deaf = True
-
-    async def _settle_return(self, connection: Connection) -> None:
-        """Nobody is known to be online after a time of deafness: page all, with jitter."""
-        since = self._clock() if self._deaf_since is None else self._deaf_since
-        self._returned, self._deaf_since = False, None  # the link may be lost again meanwhile
-        try:
-            page = await self._blind(connection, since)
-        except BaseException:
-            self._returned, self._deaf_since = True, since
-            raise
         self._marked_deaf = False
+        self._back = None
         self._blind_until = self._clock() + self._timers.update_interval_s
-        self._pager.page(page)
         if self._deaf_since is None:
             self._hearing.set()
-        log.info("hearing", region=self._region, paged=len(page))
-
-    async def _blind(self, connection: Connection, since: float) -> list[str]:
-        """Everybody was out of hearing since then; whom to page."""
-        after, page = 0, list[str]()
-        while True:
-            outcome = await self._register.returned(connection, after, for_s=self._age_s(since))
-            page += outcome.page
-            outcome.page = []
-            self._done(outcome)
-            if not outcome.more:
-                return page
-            after = outcome.last_id
+        log.info("hearing", region=self._region, paged=paged)
 
     def _done(self, outcome: Outcome) -> None:
         """After COMMIT: remember, publish, page."""
