@@ -17,7 +17,7 @@ help:
 	@echo 'make check  lint, types (Python and TypeScript), import rules'
 	@echo 'make bench  all benchmarks, or some: make bench ARGS="broker --seconds 10"'
 	@echo 'make properties  the property tests with a fresh seed, which is printed; worth repeating'
-	@echo 'make fuzz   a million packets of hostile clients against the broker; ARGS="--seed N" repeats a run'
+	@echo 'make fuzz   a million payloads into ingest, a million packets at the broker; ARGS="--seed N" repeats a run'
 	@echo 'make chaos  10,000 steps in which all fails around presence and commands; ARGS="--seed N" likewise'
 	@echo 'make help   this'
 	@echo
@@ -51,6 +51,7 @@ properties:
 
 fuzz:
 	@$(SETUP) --extra dev python web
+	$(BIN)/python -m tests.ingest.fuzz $(ARGS)
 	@exec $(BIN)/python -m tests.broker.fuzz $(ARGS)
 
 chaos:

@@ -20,6 +20,7 @@ ROLLOVER_US: Final = 1024 * 7 * DAY_US  # a GPS receiver that takes the week num
 ROLLOVERS: Final = (1, 2)  # eras that a receiver may be behind; three would reach from 1970 to now
 SPOOLED_US: Final = 30 * DAY_US  # a reading of an earlier era was spooled for at most this long
 OLDEST_US: Final = 1000 * 7 * DAY_US  # what claims to be older than this is of an earlier era
+MOST_UP_MS: Final = 10 * 366 * DAY_US // 1000  # no uptime is longer
 LONGEST_US: Final = 366 * DAY_US  # uptimes that would make a reading older than this say nothing
 
 
@@ -43,9 +44,9 @@ def origin_of(held_us: int | None, received_us: int, sent_ms: int | None) -> int
         received_us: when this one arrived.
         sent_ms: the uptime at which the unit made it; None: it did not say.
     """
-    if sent_ms is None:
+    own = _own_origin(received_us, sent_ms)
+    if own is None:
         return held_us
-    own = received_us - sent_ms * 1000
     if held_us is None or own <= held_us:
         return own
     # Far behind: the message was held up for long, the uptime stood still in sleep, or another unit sent it.
@@ -54,10 +55,15 @@ def origin_of(held_us: int | None, received_us: int, sent_ms: int | None) -> int
 
 def earliest(held_us: int | None, received_us: int, sent_ms: int | None) -> int | None:
     """The origin to keep of a boot."""
-    if sent_ms is None:
-        return held_us
-    own = received_us - sent_ms * 1000
-    return own if held_us is None else min(held_us, own)
+    own = _own_origin(received_us, sent_ms)
+    if own is None or held_us is None:
+        return held_us if own is None else own
+    return min(held_us, own)
+
+
+def _own_origin(received_us: int, sent_ms: int | None) -> int | None:
+    """By one message; None: it did not say, or nothing runs for that long."""
+    return None if sent_ms is None or sent_ms > MOST_UP_MS else received_us - sent_ms * 1000
 
 
 def date(

@@ -116,3 +116,8 @@ def test_a_clock_of_2015_is_believed_only_without_an_uptime() -> None:
 def test_an_uptime_that_cannot_be_says_nothing() -> None:
     for origin in (NOW - 800 * DAY_US, NOW + DAY_US):
         assert date([NOW - 5], [1], NOW, origin).times_us == [NOW - 5]
+
+
+def test_an_uptime_of_a_lifetime_is_not_believed() -> None:
+    assert origin_of(None, NOW, 2**53) is None
+    assert earliest(NOW - HOUR, NOW, 2**53) == NOW - HOUR
