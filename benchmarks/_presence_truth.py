@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from vehicle_sim.score import presence
-from vehicle_sim.score.presence import GONE, OFFLINE, Goal, Shown, State, Verdict, judge
+from vehicle_sim.score.presence import GONE, OFFLINE, UNKNOWN, Goal, Shown, State, Verdict, judge
 
 
 @dataclass
@@ -27,6 +27,14 @@ class Book:
         """It is gone: suspect or offline, and offline once the linger is over."""
         self.goal(unit, at, GONE, window_s)
         self.goals[unit].append(Goal(at + window_s + linger_s, OFFLINE, 1.0))
+
+    def blinded(self, unit: str, at: float) -> None:
+        """Its gateway dies. Nobody can know of a loss that is not offline yet: a dying gateway loses all."""
+        goals = self.goals[unit]
+        held = [goal for goal in goals if goal.at <= at][-1:]
+        if held and held[0].states == GONE:
+            goals[:] = [goal for goal in goals if goal.at <= at]
+            self.goal(unit, at, GONE | UNKNOWN, 0.0)
 
     def first(self, unit: str, after: float, states: frozenset[State], epoch: int = 0) -> float | None:
         """When one of these states was first shown, of this epoch or a later one."""

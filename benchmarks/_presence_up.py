@@ -20,7 +20,7 @@ from vehicle_sim.provisioning import find_platform
 from vehicle_sim.score.presence import Shown, State
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from vehicle_sim.provisioning import Platform
 
@@ -94,6 +94,11 @@ class LiveFrame:
     def all_are(self, names: list[str], states: frozenset[State]) -> bool:
         """Whether the frame shows all of them so."""
         return all(self.shown[name] and self.shown[name][-1].state in states for name in names)
+
+    def have_renewed(self, ended: Mapping[str, int]) -> bool:
+        """Whether the frame shows all of them online in a session after the one that ended, by its epoch."""
+        newest = ((self.shown[name][-1], epoch) for name, epoch in ended.items())
+        return all(shown.state is State.ONLINE and shown.epoch > epoch for shown, epoch in newest)
 
 
 def _shown(at: float, change: dict[str, Any]) -> Shown:

@@ -287,8 +287,10 @@ async def broker_kill(scene: Scene, say: Callable[[str], None]) -> dict[str, obj
     for name in live:
         scene.book.goal(name, at, UNKNOWN, DEAF_WINDOW_S)
         scene.await_("broker_kill", name, at, UNKNOWN)
-    await scene.frame.until(lambda: scene.frame.all_are(live, UNKNOWN), 30)
-    settled = await scene.frame.until(lambda: scene.frame.all_are(live, ONLINE), SETTLE_WINDOW_S + 30)
+    for name in scene.down:
+        scene.book.blinded(name, at)
+    ended = {name: scene.book.epoch(name, at) for name in live}
+    settled = await scene.frame.until(lambda: scene.frame.have_renewed(ended), SETTLE_WINDOW_S + 30)
     scene.settling = False
     back = min((scene.began[name] for name in live if scene.began.get(name, 0.0) > at), default=at)
     delays: list[float | None] = []

@@ -18,10 +18,11 @@ from benchmarks._presence_handover import Handovers
 from benchmarks._presence_link import CONNACK, Link
 from benchmarks._presence_seeded import Script, play
 from benchmarks._presence_truth import Book
+from benchmarks._presence_up import LiveFrame
 from benchmarks.presence import describe
 from fleetcell.contract.directory import Regions, split_box
 from fleetcell.contract.presence import Outcome, Registration, fold
-from ingest import register
+from ingest import folding
 from vehicle_sim.score.presence import GONE, OFFLINE, ONLINE, Goal, Shown, State, judge
 
 if TYPE_CHECKING:
@@ -66,6 +67,34 @@ def test_a_session_takes_back_what_was_foreseen_of_a_loss() -> None:
     assert book.wrong_by_state(20.0) == {}
     book.goal("car", 20.0, GONE, 0.25)
     assert book.wrong_by_state(25.25) == {"online ()": 5.0}
+
+
+def test_who_was_lost_just_before_its_gateway_is_unknown_until_it_is_heard_of() -> None:
+    """The register cannot tell its will from those that a dying gateway emits."""
+    book = Book()
+    for unit, lost in (("just", 95.0), ("long ago", 80.0)):
+        book.goal(unit, 0.0, ONLINE, 1.0)
+        book.lost(unit, lost, 0.25, 10.0)
+        book.shown[unit] += [shown(0.0, State.ONLINE), shown(lost + 0.1, State.SUSPECT)]
+    book.shown["long ago"].append(shown(90.2, State.OFFLINE))
+    book.shown["just"] += [shown(102.0, State.UNKNOWN), shown(175.0, State.SUSPECT)]
+    for unit in ("just", "long ago"):
+        book.blinded(unit, 100.0)
+    assert book.judge(200.0) == (400.0, 0.0, 0)
+    book.goal("just", 200.0, ONLINE, 1.0)
+    book.shown["long ago"].append(shown(203.0, State.UNKNOWN))
+    assert book.wrong_by_state(210.0) == {"suspect ()": 9.0, "unknown ()": 7.0}
+
+
+def test_units_have_renewed_when_all_are_online_in_a_later_session() -> None:
+    frame = LiveFrame()
+    frame.shown["a"] += [shown(0.0, State.ONLINE), shown(1.0, State.UNKNOWN), shown(2.0, State.ONLINE, 2)]
+    frame.shown["b"].append(shown(0.0, State.ONLINE))
+    assert not frame.have_renewed({"a": 1, "b": 1}), "b is shown as it was before"
+    frame.shown["b"].append(shown(2.0, State.UNKNOWN, 2))
+    assert not frame.have_renewed({"a": 1, "b": 1})
+    frame.shown["b"].append(shown(2.1, State.ONLINE, 2))
+    assert frame.have_renewed({"a": 1, "b": 1})
 
 
 def test_a_loss_that_was_never_shown_has_no_figures() -> None:
@@ -194,6 +223,6 @@ async def test_a_register_that_believes_old_wills_is_found_out(
             claim = msgspec.structs.replace(claim, epoch=max(claim.epoch, held.epoch))
         return fold(held, claim, *args, **options)
 
-    monkeypatch.setattr(register, "fold", believes)
+    monkeypatch.setattr(folding, "fold", believes)
     result = await play(plain_dsn, 50, 50, 7, lambda _: None)
     assert result.false_offline > 0
