@@ -13,6 +13,7 @@ import structlog
 
 from fleetcell.contract.errors import FleetcellError
 from fleetcell.contract.ledger import from_numbers
+from vehicle_sim import collector
 from vehicle_sim.epoch import UnitInUseError
 from vehicle_sim.links.transport import Modem
 from vehicle_sim.provisioning import ProvisioningError
@@ -34,6 +35,7 @@ log = structlog.get_logger()
 _FILES_PER_UNIT: Final = 5  # epoch, current boot, commands, a connection, one to spare
 _REFUSED_AFTER_S: Final = 8.0  # a new account takes a moment to reach the broker
 _WATCH_S: Final = 1.0
+_MANY_UNITS: Final = 200  # from here on the collector's work shows
 STOP_S: Final = 5.0  # for a clean stop of all units together
 
 
@@ -162,7 +164,7 @@ class Fleet:
         self._tasks[vehicle].add_done_callback(self._ended)
         self._started[vehicle] = asyncio.get_running_loop().time()
         if self._watch is None:
-            self._watch = asyncio.create_task(self._renew_refused())
+            self._watch = asyncio.create_task(self._look_after_units())
         return unit
 
     async def finish(self, vehicle: str) -> None:
@@ -314,26 +316,35 @@ class Fleet:
             self._failed.cancel()
         self.release()
 
-    async def _renew_refused(self) -> None:
-        """Give new secrets to units that the broker never let in: theirs was rotated elsewhere."""
+    async def _look_after_units(self) -> None:
+        many = len(self.units) >= _MANY_UNITS
+        if many:
+            collector.look_seldom()
         while True:
             await asyncio.sleep(_WATCH_S)
-            late = asyncio.get_running_loop().time() - _REFUSED_AFTER_S
-            refused = [
-                vehicle
-                for vehicle, unit in self.units.items()
-                if unit.refused and vehicle not in self._renewed and self._started.get(vehicle, late) < late
-            ]
-            if not refused:
-                continue
-            self._renewed |= set(refused)
-            log.info("the broker refuses kept secrets, taking new ones", vehicles=len(refused))
-            try:
-                for vehicle, secret in (await self._accounts.provision(refused, rotate=True)).items():
-                    self._secrets[vehicle] = secret
-                    self.units[vehicle].use_secret(secret)
-            except FleetcellError as error:
-                log.warning("no new secrets", reason=str(error))
+            await self._renew_refused()
+            if many and self.registered + self.asleep == len(self.units):
+                collector.keep_what_is_there()
+                many = False
+
+    async def _renew_refused(self) -> None:
+        """Give new secrets to units that the broker never let in: theirs was rotated elsewhere."""
+        late = asyncio.get_running_loop().time() - _REFUSED_AFTER_S
+        refused = [
+            vehicle
+            for vehicle, unit in self.units.items()
+            if unit.refused and vehicle not in self._renewed and self._started.get(vehicle, late) < late
+        ]
+        if not refused:
+            return
+        self._renewed |= set(refused)
+        log.info("the broker refuses kept secrets, taking new ones", vehicles=len(refused))
+        try:
+            for vehicle, secret in (await self._accounts.provision(refused, rotate=True)).items():
+                self._secrets[vehicle] = secret
+                self.units[vehicle].use_secret(secret)
+        except FleetcellError as error:
+            log.warning("no new secrets", reason=str(error))
 
 
 def allow_open_files(wanted: int) -> None:

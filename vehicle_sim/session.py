@@ -23,6 +23,7 @@ from fleetcell.contract.messages import (
     encode,
 )
 from fleetcell.contract.topics import Channel, is_v2x
+from fleetcell.flag import Flag
 from fleetcell.mqtt import Backoff, Message, Will
 from vehicle_sim import wire
 from vehicle_sim.actions import (
@@ -109,11 +110,11 @@ class VehicleUnit:
         self._alarm = Alarm(self._tick)
         self._started = 0.0
         self._ever_connected = False
-        self._drained = asyncio.Event()
-        self._room = asyncio.Event()
+        self._drained = Flag()
+        self._room = Flag()
         self.radio: Radio | None = None  # its V2X station, where it has one
-        self._registered = asyncio.Event()
-        self._awake = asyncio.Event()
+        self._registered = Flag()
+        self._awake = Flag()
         self._log = log.bind(vehicle=vehicle)
 
     # -- the life of a unit -----------------------------------------------------------------------
@@ -523,7 +524,7 @@ class VehicleUnit:
         self._do(self._unit.tick(self._now()))
 
 
-def _show(event: asyncio.Event, is_so: bool) -> None:
+def _show(event: Flag, is_so: bool) -> None:
     if is_so:
         event.set()
     else:
