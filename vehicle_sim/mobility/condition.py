@@ -38,7 +38,8 @@ class Condition:
 
     def __init__(self, kind: Kind, seed: int | str, *, engine: bool) -> None:
         rng = random.Random(f"{seed}:condition")  # noqa: S311 - a simulation, not a secret
-        self._rng = rng
+        self._seed = seed
+        self._drawn = 0  # faults
         self._cold_kpa = kind.tyres_kpa
         self._pressures = [kind.tyres_kpa * rng.uniform(0.93, 1.03) for _ in TYRES]
         self._leaks = [_PUNCTURE_KPA_S if rng.random() < _PUNCTURE else _LEAK_KPA_S for _ in TYRES]
@@ -59,8 +60,11 @@ class Condition:
                 self._pressures[i], self._leaks[i] = self._cold_kpa, _LEAK_KPA_S
         while self._next_fault_s <= t_s:
             began = self._next_fault_s
-            self._faults[self._rng.choice(self._codes)] = began + self._rng.uniform(*_FAULT_S)
-            self._next_fault_s = began + self._rng.expovariate(1.0 / _FAULT_EVERY_S)
+            self._drawn += 1
+            # One for each fault: a generator that is kept for the next day has 2.5 KiB.
+            rng = random.Random(f"{self._seed}:fault:{self._drawn}")  # noqa: S311 - as above
+            self._faults[rng.choice(self._codes)] = began + rng.uniform(*_FAULT_S)
+            self._next_fault_s = began + rng.expovariate(1.0 / _FAULT_EVERY_S)
         self._faults = {code: end for code, end in self._faults.items() if end > t_s}
 
     def tyres(self) -> dict[str, float]:

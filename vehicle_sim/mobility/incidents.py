@@ -34,7 +34,8 @@ class Incidents:
     """
 
     def __init__(self, seed: int | str, *, collision_share: float = _COLLISION_SHARE) -> None:
-        self._rng = random.Random(f"{seed}:incidents")  # noqa: S311 - a simulation, not a secret
+        self._seed = seed
+        self._braked = 0  # hard, times
         self._collision_share = collision_share
         self._codes: frozenset[str] = frozenset()
         self._harsh: object = None
@@ -56,8 +57,13 @@ class Incidents:
         acceleration = harshest[0 if kind is EventKind.HARSH_BRAKE else 1]
         moving: dict[str, Any] = {"speed": signals["speed"], **place}
         found.append(Incident(kind, {"acceleration": round(acceleration, 2), **moving}))
-        if kind is EventKind.HARSH_BRAKE and self._rng.random() < self._collision_share:
-            delta_v = self._rng.uniform(*_DELTA_V_KMH)
+        if kind is not EventKind.HARSH_BRAKE:
+            return found
+        self._braked += 1
+        # One each time: a generator that is kept for the next time has 2.5 KiB.
+        rng = random.Random(f"{self._seed}:incident:{self._braked}")  # noqa: S311 - a simulation, not a secret
+        if rng.random() < self._collision_share:
+            delta_v = rng.uniform(*_DELTA_V_KMH)
             shock: dict[str, Any] = {
                 "acceleration": round(delta_v / 3.6 / _PULSE_S, 1),
                 "delta_v": round(delta_v, 1),
