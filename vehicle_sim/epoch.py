@@ -1,27 +1,26 @@
 """The session epoch of a unit: counted up, and on the disk, before each CONNECT.
 
 Two slots of 16 bytes (value u64, CRC-32, padding) are written in turn, so that a torn write leaves the
-other one. The open file also carries the lock that keeps a second simulator off the unit.
+other one. The file is open only while it is written. Who drives which unit is kept by `unit_lock`.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
 import struct
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from fleetcell.contract.errors import FleetcellError
+from vehicle_sim.unit_lock import UnitInUseError, UnitLock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+__all__ = ["EpochCounter", "UnitInUseError", "sync_directory"]
+
 _SLOT: Final = struct.Struct("<QI4x")
-
-
-class UnitInUseError(FleetcellError):
-    """Another simulator drives this unit."""
 
 
 class EpochCounter:
@@ -29,7 +28,7 @@ class EpochCounter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._fd = -1
+        self._lock: UnitLock | None = None
         self.value = 0
 
     def open(self) -> None:
@@ -38,14 +37,10 @@ class EpochCounter:
         Raises:
             UnitInUseError: another process holds it.
         """
+        self._lock = UnitLock.taken(self._path.parent)
         created = not self._path.exists()
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
-            raise UnitInUseError(f"another simulator drives {self._path.parent.name}") from None
-        self.value = max((_read(os.pread(self._fd, _SLOT.size, at)) for at in (0, _SLOT.size)), default=0)
+        with self._opened() as fd:
+            self.value = max(_read(os.pread(fd, _SLOT.size, at)) for at in (0, _SLOT.size))
         if created:
             sync_directory(self._path.parent)
 
@@ -53,8 +48,9 @@ class EpochCounter:
         """The next epoch, on the disk when this returns. May be called from another thread."""
         epoch = self.value + 1
         body = struct.pack("<Q", epoch)
-        os.pwrite(self._fd, _SLOT.pack(epoch, zlib.crc32(body)), epoch % 2 * _SLOT.size)
-        os.fdatasync(self._fd)
+        with self._opened() as fd:
+            os.pwrite(fd, _SLOT.pack(epoch, zlib.crc32(body)), epoch % 2 * _SLOT.size)
+            os.fdatasync(fd)
         self.value = epoch
         return epoch
 
@@ -63,10 +59,18 @@ class EpochCounter:
         self.value = max(self.value, epoch)
 
     def close(self) -> None:
-        """Close the file and give up the lock; again is fine."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Give up the lock; again is fine."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
 
 def _read(slot: bytes) -> int:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_FILES_PER_UNIT: Final = 5  # epoch, current boot, commands, a connection, one to spare
+_FILES_PER_UNIT: Final = 3  # a connection, the current boot, and one now and then: epoch, commands
 _REFUSED_AFTER_S: Final = 8.0  # a new account takes a moment to reach the broker
 _WATCH_S: Final = 1.0
 _MANY_UNITS: Final = 200  # from here on the collector's work shows

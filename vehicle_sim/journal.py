@@ -7,17 +7,21 @@ power cut too.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from vehicle_sim.open_files import OpenFiles
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _HEAD: Final = struct.Struct("<IIB")
+FILES: Final = OpenFiles()  # of all journals of the process
 HEAD_SIZE: Final = _HEAD.size
 MAX_BODY: Final = 1 << 20  # bytes; a longer length field is damage, not a record
 
@@ -84,11 +88,12 @@ class Journal:
         self.path = path
         self.size = 0
         self._sync = sync
-        self._fd = -1
+        self._number: int | None = None  # among `FILES`; None: closed
 
     def open(self) -> tuple[list[Record], Damage]:
         """Open or create the file, cut off its torn tail, and give what it holds."""
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.close()
+        self._number = FILES.open(self.path)
         with open(self._fd, "rb", closefd=False) as file:
             records, self.size, damage = scan(file.read())
         if damage.torn_bytes:
@@ -141,12 +146,18 @@ class Journal:
         except OSError:
             fresh.close()
             raise
-        os.close(self._fd)
-        self._fd, self.size = fresh._fd, fresh.size
+        self.close()
+        self._number, self.size = fresh._number, fresh.size
         return offsets
 
     def close(self) -> None:
         """Close the file; again is fine."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self._number is not None:
+            FILES.close(self._number)
+            self._number = None
+
+    @property
+    def _fd(self) -> int:
+        if self._number is None:
+            raise OSError(errno.EBADF, "the journal is closed", str(self.path))
+        return FILES.descriptor(self._number, self.path)

@@ -5,8 +5,9 @@ A boot (one power-up, 128 random bits) has one file of checksummed records; its 
 file of an earlier boot that is settled goes. The newest earlier boot with readings is kept by name, because
 claims tell its last number.
 
-    <directory>/epoch                     the session epoch, and the unit's lock
+    <directory>/epoch                     the session epoch
     <directory>/00000007-<boot>.log       header, readings, settled and evicted ranges
+    <directory>/../.drivers               who drives which unit
 """
 
 from __future__ import annotations
