@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import expect
 
+from fleetcell.contract.v2x import codec
+from tests.ingest.hazards.denms import denm, topic_text
 from tests.running_platform import until
 
 if TYPE_CHECKING:
@@ -196,11 +199,16 @@ def test_on_a_phone_the_list_is_a_sheet_and_the_panel_fills_the_screen(open_page
 
 
 def test_markup_from_a_vehicle_is_text(platform: RunningPlatform, open_page: OpenPage) -> None:
-    """The last one: it adds a vehicle."""
+    """The last one: it adds a vehicle. That reports events, too, and warns others of road works."""
     answer = platform.ask("POST", "/api/v1/vehicles", json={"id": ROGUE})
     secret = answer.json()["items"][0]["secret"]
     viewer = open_page()
     viewer.wait_live()
+    hazards = viewer.page.locator("[data-hazards]")
+    expect(hazards).to_have_attribute("data-hazards", "0")
+    hazards.click()
+    expect(viewer.page.get_by_text("No vehicle warns of anything now.")).to_be_visible()
+    viewer.page.keyboard.press("Escape")
     _speak(platform, secret)
     row = viewer.row(ROGUE)
     expect(row).to_have_attribute("data-state", "offline")
@@ -209,12 +217,36 @@ def test_markup_from_a_vehicle_is_text(platform: RunningPlatform, open_page: Ope
     panel = viewer.panel(ROGUE)
     expect(panel.locator("[data-signal=note]")).to_contain_text(MARKUP)
     expect(panel.locator("[data-signal=rat]")).to_contain_text(MARKUP)
+    events = panel.get_by_role("region", name="Events")
+    expect(events.locator("[data-event=dtc]")).to_contain_text("P0300 appeared")
+    expect(events).to_contain_text(MARKUP)
+
+    expect(hazards).to_have_attribute("data-hazards", "1")
+    expect(viewer.page.locator("[data-hazard-sign=road_works]")).to_be_visible()
+    hazards.press("Enter")
+    warning = viewer.page.locator("[data-hazard=road_works]")
+    expect(warning).to_contain_text(re.compile(r"Road works.*since \d+ s, for \d+ min"))
+    viewer.page.keyboard.press("Tab")
+    expect(warning).to_be_focused()
+    warning.press("Enter")
+    expect(warning).to_have_attribute("aria-current", "true")
+    warning.press("Escape")
+    expect(warning).to_have_count(0)
+    expect(hazards).to_be_focused()
+    expect(panel).to_be_visible()  # Escape was for the list
+    viewer.page.set_viewport_size({"width": 390, "height": 844})
+    panel.get_by_role("button", name="Close").click()
+    viewer.page.locator("[data-hazard-sign=road_works]").dispatch_event("click")
+    expect(warning).to_be_visible()
+    assert _box(warning)["height"] >= 44, "for a finger"
+    assert viewer.page.evaluate("document.documentElement.scrollWidth") == 390
+
     assert viewer.page.locator("img").count() == 0
     assert viewer.page.title() == "fleetcell"
 
 
 def _speak(platform: RunningPlatform, secret: str) -> None:
-    """Attach, send one reading, sign off; each with markup where text is allowed."""
+    """Attach, send a reading and events, warn of road works, sign off; with markup where text is allowed."""
     found = json.loads((platform.data / "run" / "up.json").read_text())
     address = urlsplit(found["mqtt_url"])
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id=ROGUE)
@@ -224,11 +256,17 @@ def _speak(platform: RunningPlatform, secret: str) -> None:
     boot = uuid.uuid4().hex
     now = datetime.now(UTC).isoformat()
     claim = {"epoch": 1, "at": now, "boot": boot, "next_seq": 1}
+    event = {"boot": boot, "epoch": 1, "ts": now}
+    place = 60.17, 24.94
+    warning = denm(at_ms=int(time.time() * 1000), cause=(3, 4), place=place, validity_s=600)
     reading = {"seq": 1, "ts": now, "s": {"lat": 60.17, "lon": 24.94, "note": MARKUP, "rat": MARKUP}}
     try:
         publish = _publisher(client, f"fleet/v1/{found['region']}/{ROGUE}")
         publish("presence", claim | {"kind": "attach", "n": 1})
         publish("telemetry", {"boot": boot, "epoch": 1, "samples": [reading]})
+        publish("event", event | {"seq": 2, "kind": "dtc", "data": {"code": "P0300", "active": True}})
+        publish("event", event | {"seq": 3, "kind": MARKUP, "data": {MARKUP: MARKUP}})
+        client.publish(topic_text(place, region=found["region"]), codec.encode(warning)).wait_for_publish(10)
         publish("presence", claim | {"kind": "detach", "n": 2, "reason": MARKUP})
         client.disconnect()
     finally:

@@ -7,13 +7,16 @@ import "./styles/theme.css";
 import "./styles/page.css";
 import "./styles/list.css";
 import "./styles/panel.css";
+import "./styles/hazards.css";
 import { Api, ApiError } from "./api/client";
 import { App } from "./app/app";
 import { Model, ModelProvider } from "./app/model";
+import { MOST_SHOWN, SHOWN_AFTER } from "./hazards/hazards";
 import { LiveConnection } from "./live/connection";
 import { watchTheme } from "./ui/theme";
 
 const HEALTH_MS = 5000;
+const HAZARDS_MS = 3000;
 
 function start(root: HTMLElement): void {
   const themes = watchTheme(document.documentElement, localStorage, matchMedia("(prefers-color-scheme: dark)"));
@@ -40,6 +43,7 @@ function start(root: HTMLElement): void {
   rememberSelection(model);
   window.setInterval(() => model.tick(), 500);
   window.setInterval(() => void readHealth(model, api), HEALTH_MS);
+  window.setInterval(() => void readHazards(model, api), HAZARDS_MS);
   addEventListener("online", () => connection.retryNow());
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) connection.retryNow();
@@ -86,6 +90,7 @@ async function readOnce(model: Model, api: Api): Promise<void> {
   const tell = (error: unknown): void => console.warn(error instanceof Error ? error.message : error);
   await Promise.all([
     readHealth(model, api),
+    readHazards(model, api),
     api
       .session()
       .then((session) => (model.session.value = session))
@@ -108,6 +113,16 @@ async function readHealth(model: Model, api: Api): Promise<void> {
   } catch (error) {
     model.health.value = null; // better nothing than what was so a while ago
     console.warn("gateway health:", error instanceof Error ? error.message : error);
+  }
+}
+
+/** Warnings are few and hold for seconds to hours, so asking now and then is enough. */
+async function readHazards(model: Model, api: Api): Promise<void> {
+  if (document.hidden || model.link.peek().kind === "signed-out") return;
+  try {
+    model.hazards.value = await api.hazards(SHOWN_AFTER, MOST_SHOWN);
+  } catch (error) {
+    console.warn("hazards:", error instanceof Error ? error.message : error); // what is shown says until when
   }
 }
 

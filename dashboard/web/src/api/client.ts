@@ -1,7 +1,18 @@
 /** The HTTP API. Every address is relative to the page, so a path prefix of a proxy works. */
 
 import * as read from "./read";
-import type { Command, Delivery, Gateway, PresenceEvent, Session, SignalInfo, TrackPoint, Vehicle } from "./types";
+import type {
+  Command,
+  Delivery,
+  Gateway,
+  Hazard,
+  PresenceEvent,
+  Session,
+  SignalInfo,
+  TrackPoint,
+  Vehicle,
+  VehicleEvent,
+} from "./types";
 
 /** An answer that is not a success; `message` is the server's own reason where it gave one. */
 export class ApiError extends Error {
@@ -72,6 +83,18 @@ export class Api {
 
   async delivery(id: string, signal: AbortSignal): Promise<Delivery> {
     return read.delivery(await this.get(`vehicles/${encodeURIComponent(id)}/delivery`, {}, signal));
+  }
+
+  /** The newest first. */
+  async events(id: string, limit: number, signal: AbortSignal): Promise<VehicleEvent[]> {
+    const answer = await this.get("events", { vehicle: id, limit: String(limit) }, signal);
+    return read.list(answer["items"], "items", read.vehicleEvent, this.problem);
+  }
+
+  /** Those that held at any time since then (a time, or an age such as "1m"), the last told first. */
+  async hazards(since: string, limit: number): Promise<Hazard[]> {
+    const answer = await this.get("hazards", { since, limit: String(limit) });
+    return read.list(answer["items"], "items", read.hazard, this.problem);
   }
 
   /** The newest first. */

@@ -9,6 +9,7 @@ import type {
   CommandState,
   Delivery,
   Gateway,
+  Hazard,
   Position,
   PresenceChange,
   PresenceEvent,
@@ -21,6 +22,7 @@ import type {
   TrackPoint,
   Value,
   Vehicle,
+  VehicleEvent,
 } from "./types";
 
 export class ReadError extends Error {}
@@ -243,6 +245,33 @@ export function command(value: unknown): Command {
     created: instant(row["created_at"], "created_at"),
     updated: instant(row["updated_at"], "updated_at"),
     notAfter: instant(row["not_after"], "not_after"),
+  };
+}
+
+export function vehicleEvent(value: unknown): VehicleEvent {
+  const row = record(value, "event");
+  return {
+    boot: text(row["boot"], "boot"),
+    seq: number(row["seq"], "seq"),
+    time: instant(row["time"], "time"),
+    kind: text(row["kind"], "kind"),
+    data: record(row["data"], "data"),
+  };
+}
+
+export function hazard(value: unknown): Hazard {
+  const row = record(value, "hazard");
+  const { lat, lon, heading } = position({ ...row, time: row["detected_at"] });
+  return {
+    id: number(row["id"], "id"),
+    kind: text(row["kind"], "kind"),
+    lat,
+    lon,
+    heading,
+    detected: instant(row["detected_at"], "detected_at"),
+    validUntil: instant(row["valid_until"], "valid_until"),
+    ended: optionalInstant(row["ended_at"], "ended_at"),
+    region: text(row["region"], "region"),
   };
 }
 

@@ -144,6 +144,30 @@ export interface Command {
   readonly notAfter: number;
 }
 
+/** Something that a vehicle reported; `data` is whatever it said. */
+export interface VehicleEvent {
+  readonly boot: string;
+  readonly seq: number;
+  readonly time: number;
+  readonly kind: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** What vehicles warned each other of. */
+export interface Hazard {
+  readonly id: number;
+  readonly kind: string;
+  readonly lat: number;
+  readonly lon: number;
+  /** Degrees clockwise from north, where it is told. */
+  readonly heading: number | null;
+  readonly detected: number;
+  readonly validUntil: number;
+  /** When somebody said that it is over. */
+  readonly ended: number | null;
+  readonly region: string;
+}
+
 /** Who is signed in; a viewer may look, an operator may also command. */
 export interface Session {
   readonly name: string;

@@ -5,7 +5,7 @@ import type { ReadonlySignal, Signal } from "@preact/signals";
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import type { Api, FleetHealth } from "../api/client";
-import type { Frame, Session, SignalInfo, Vehicle } from "../api/types";
+import type { Frame, Hazard, Session, SignalInfo, Vehicle } from "../api/types";
 import { ServerClock } from "../live/clock";
 import type { Link } from "../live/connection";
 import { EMPTY, merge, reduce } from "../store/fleet";
@@ -41,6 +41,11 @@ export class Model {
   readonly sheet: Signal<number> = signal(0.46);
   /** Where the selected vehicle was in the last half hour. */
   readonly track: Signal<readonly TrackLine[]> = signal([]);
+  /** What vehicles warn each other of: what holds, and what was over a moment ago; null: not read yet. */
+  readonly hazards: Signal<readonly Hazard[] | null> = signal(null);
+  /** The hazard that is looked at. */
+  readonly hazard: Signal<number | null> = signal(null);
+  readonly hazardsOpen: Signal<boolean> = signal(false);
   /** Frames or parts of frames that made no sense. */
   readonly problems: Signal<number> = signal(0);
 
@@ -96,6 +101,15 @@ export class Model {
     batch(() => {
       this.selected.value = id;
       if (id === null) this.following.value = false;
+    });
+  }
+
+  /** Shows a hazard on the map and in the list of them. */
+  showHazard(id: number): void {
+    batch(() => {
+      this.hazard.value = id;
+      this.hazardsOpen.value = true;
+      this.following.value = false;
     });
   }
 

@@ -7,6 +7,8 @@ import type { Fleet } from "../store/fleet";
 import { EMPTY } from "../store/fleet";
 import { boxOf, boxOfGeometry, meet } from "./boxes";
 import type { Box } from "./boxes";
+import type { ShownHazard } from "../hazards/hazards";
+import { HazardMarkers } from "./hazard-markers";
 import { Motion } from "./motion";
 import { Overlay } from "./overlay";
 import { PALETTES, stateColours } from "./palette";
@@ -41,6 +43,7 @@ interface Covered {
 
 export interface MapHooks {
   select(id: string | null): void;
+  selectHazard(id: number): void;
   /** The viewer moved the map by hand, so following ends. */
   dragged(): void;
   /** Whether the streets that the server has are all out of view, close up where there is nothing else to see. */
@@ -59,6 +62,8 @@ export class FleetMap {
   /** Pixels by which the view is on its way to the left. */
   private shift = 0;
   private readonly overlay: Overlay;
+  private readonly hazards: HazardMarkers;
+  private hazard: number | null = null;
   private sprites: readonly Sprite[] = [];
   /** CSS pixels of the map; asking the page each frame would make it lay itself out each time. */
   private size = { width: 0, height: 0 };
@@ -94,6 +99,7 @@ export class FleetMap {
     this.map.on("resize", () => this.measure());
     this.overlay = new Overlay(colours, PALETTES[theme], getComputedStyle(document.body).fontFamily);
     this.map.getCanvasContainer().append(this.overlay.canvas);
+    this.hazards = new HazardMarkers(this.map, (id) => this.hooks.selectHazard(id));
     this.map.touchZoomRotate.disableRotation();
     this.map.keyboard.disableRotation();
     this.map.addControl(new AttributionControl({ compact: false }), "bottom-right");
@@ -191,6 +197,18 @@ export class FleetMap {
     this.stale = true;
     if (id !== null && appeared && !follow) this.reveal(id);
     if (id !== null && follow) this.centre(id, Math.max(this.map.getZoom(), 15));
+  }
+
+  /** The hazards to show; the chosen one is brought into view once. */
+  setHazards(hazards: readonly ShownHazard[], chosen: number | null): void {
+    this.hazards.set(hazards, chosen);
+    const appeared = chosen !== this.hazard;
+    this.hazard = chosen;
+    const found = hazards.find(({ hazard }) => hazard.id === chosen)?.hazard;
+    if (!appeared || found === undefined) return;
+    const { lon, lat } = found;
+    const zoom = Math.max(this.map.getZoom(), 14.5);
+    this.map.easeTo({ center: [lon, lat], zoom, offset: this.offset(), duration: this.easing(500) });
   }
 
   setTrack(lines: readonly TrackLine[]): void {

@@ -4,6 +4,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import "maplibre-gl/dist/maplibre-gl.css";
 import { useModel } from "../app/model";
 import type { Model } from "../app/model";
+import { shownAt } from "../hazards/hazards";
+import { HazardList } from "../hazards/hazard-list";
 import { Icon } from "../ui/icons";
 import { FleetMap } from "./fleet-map";
 
@@ -23,6 +25,7 @@ export function MapView(): JSX.Element {
     try {
       const made = new FleetMap(box.current, model.themes.theme.peek(), {
         select: (id) => model.select(id),
+        selectHazard: (id) => model.showHazard(id),
         offRoads: setOffRoads,
         dragged: () => (model.following.value = false),
       });
@@ -72,6 +75,7 @@ export function MapView(): JSX.Element {
           <Icon name="fit" />
         </button>
       </div>
+      <HazardList />
     </section>
   );
 }
@@ -93,6 +97,7 @@ function connect(map: FleetMap, model: Model): (() => void)[] {
       map.setShown(text.trim() === "" && states.size === 0 ? null : new Set(model.ids.value));
     }),
     effect(() => map.setCovered({ bottom: wide.matches ? 0 : model.sheet.value })),
+    effect(() => map.setHazards(shownAt(model.hazards.value ?? [], model.now.value), model.hazard.value)),
     effect(() => {
       const open = model.selected.value !== null;
       map.setCovered({ right: open && wide.matches ? PANEL_WIDTH : 0 });

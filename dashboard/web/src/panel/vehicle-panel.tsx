@@ -9,6 +9,7 @@ import { Icon } from "../ui/icons";
 import { Changes } from "./changes";
 import { Commands } from "./commands";
 import { DeliverySummary } from "./delivery";
+import { Events } from "./events";
 import { HALF_HOUR_MS, series } from "./history";
 import { Plot } from "./plot";
 import { RegistrationFacts, StateCard } from "./registration";
@@ -88,6 +89,7 @@ function Body({ vehicle, watch, now }: { vehicle: Vehicle; watch: VehicleWatch; 
       <Headline vehicle={vehicle} now={now} />
       <Plots vehicle={vehicle} watch={watch} now={now} />
       <Signals vehicle={vehicle} catalogue={model.catalogue.value} now={now} />
+      <Events events={watch.events.value} now={now} />
       <Changes events={watch.history.value} now={now} />
       <Commands watch={watch} now={now} />
       <DeliverySummary delivery={watch.delivery.value} />

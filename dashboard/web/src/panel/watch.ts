@@ -3,7 +3,7 @@
 import { batch, signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
 import { ApiError } from "../api/client";
-import type { Command, Delivery, PresenceEvent, TrackPoint } from "../api/types";
+import type { Command, Delivery, PresenceEvent, TrackPoint, VehicleEvent } from "../api/types";
 import type { Model } from "../app/model";
 import { isUnderWay } from "./command-words";
 import { HALF_HOUR_MS, TRACK_KEYS, append, joined, pointOf, trackLines } from "./history";
@@ -11,14 +11,17 @@ import { HALF_HOUR_MS, TRACK_KEYS, append, joined, pointOf, trackLines } from ".
 const LATEST_MS = 2000;
 const DELIVERY_MS = 10_000;
 const COMMANDS_MS = 1000;
+const EVENTS_MS = 5000;
 const CHANGES = 12;
 const COMMANDS = 5;
+const EVENTS = 8;
 
 export class VehicleWatch {
   readonly points: Signal<readonly TrackPoint[]> = signal([]);
   readonly history: Signal<readonly PresenceEvent[] | null> = signal(null);
   readonly delivery: Signal<Delivery | null> = signal(null);
   readonly commands: Signal<readonly Command[] | null> = signal(null);
+  readonly events: Signal<readonly VehicleEvent[] | null> = signal(null);
   readonly failure: Signal<string | null> = signal(null);
   readonly gone: Signal<boolean> = signal(false);
   /** Whether the stored half hour was read. */
@@ -47,13 +50,14 @@ export class VehicleWatch {
 
   private async start(): Promise<void> {
     await this.latest();
-    await Promise.all([this.track(), this.presence(), this.ledger(), this.recent()]);
+    await Promise.all([this.track(), this.presence(), this.ledger(), this.recent(), this.reported()]);
     if (this.abort.signal.aborted) return;
     this.timers.push(
       window.setInterval(() => this.live(), 500),
       window.setInterval(() => void this.latest(), LATEST_MS),
       window.setInterval(() => void this.ledger(), DELIVERY_MS),
       window.setInterval(() => this.followCommands(), COMMANDS_MS),
+      window.setInterval(() => void this.reported(), EVENTS_MS),
     );
   }
 
@@ -134,6 +138,13 @@ export class VehicleWatch {
     if (document.hidden) return;
     await this.attempt(async (signal) => {
       this.commands.value = await this.model.api.commands(this.id, COMMANDS, signal);
+    });
+  }
+
+  private async reported(): Promise<void> {
+    if (document.hidden) return;
+    await this.attempt(async (signal) => {
+      this.events.value = await this.model.api.events(this.id, EVENTS, signal);
     });
   }
 

@@ -46,3 +46,9 @@ export const SHAPES: Readonly<Record<ShapeName, readonly Stroke[]>> = {
     { d: "M12 16.7v.1", line: "state", width: 2.4 },
   ],
 };
+
+/** The sign of a hazard, on the same grid: a triangle as on the road. */
+export const HAZARD_SIGN = {
+  plate: "M12 2.6 22.4 20.4H1.6Z",
+  mark: "M12 9v5.4M12 17.2v.1",
+} as const;

@@ -1,5 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { ReadError, delivery, gateway, presenceEvent, readings, signalInfo, trackPoint } from "../../src/api/read";
+import {
+  ReadError,
+  delivery,
+  gateway,
+  hazard,
+  presenceEvent,
+  readings,
+  signalInfo,
+  trackPoint,
+  vehicleEvent,
+} from "../../src/api/read";
 
 const quiet = (): void => undefined;
 
@@ -68,5 +78,32 @@ describe("answers of the API", () => {
       lagSeconds: null,
       heartbeat: Date.parse("2026-11-20T10:00:00Z"),
     });
+  });
+});
+
+describe("events and hazards", () => {
+  const row = {
+    id: 7,
+    kind: "hard_braking",
+    lat: 60.17,
+    lon: 24.94,
+    heading: null,
+    detected_at: "2026-11-20T12:00:00Z",
+    valid_until: "2026-11-20T12:00:02Z",
+    ended_at: null,
+    region: "helsinki",
+  };
+
+  test("are read with their times", () => {
+    const warning = hazard(row);
+    expect([warning.id, warning.validUntil - warning.detected, warning.ended]).toEqual([7, 2000, null]);
+    const event = vehicleEvent({ boot: "ab", seq: 3, time: "2026-11-20T12:00:00Z", kind: "dtc", data: { code: "P0300" } });
+    expect([event.kind, event.seq, event.data["code"]]).toEqual(["dtc", 3, "P0300"]);
+  });
+
+  test("are refused where they make no sense", () => {
+    expect(() => hazard({ ...row, lat: 91 })).toThrow("not on Earth");
+    expect(() => hazard({ ...row, valid_until: "soon" })).toThrow("valid_until is not a time");
+    expect(() => vehicleEvent({ boot: "ab", seq: 3, time: 0, kind: "dtc", data: [] })).toThrow("data is not an object");
   });
 });
