@@ -76,6 +76,21 @@ def url(request: pytest.FixtureRequest, mosquitto: Mosquitto) -> str:
     return mosquitto.ws_url if request.param == "ws" else mosquitto.mqtt_url
 
 
+async def test_a_session_subscribes_to_more_and_less(url: str) -> None:
+    inbox = Inbox()
+    bridge = MqttBridge(url, client_id="follower", subscriptions=[("kept", 0)], receive=inbox)
+    assert not bridge.subscribe_nowait([("more/#", 0)])  # not connected yet
+    async with running(bridge):
+        assert bridge.subscribe_nowait([("more/1", 0), ("more/2", 0)])
+        for topic in ("more/1", "more/2"):
+            await bridge.publish(topic, topic.encode())
+        await inbox.until(2)
+        assert bridge.unsubscribe_nowait(["more/1"])
+        for topic in ("more/1", "more/2", "kept"):
+            await bridge.publish(topic, topic.encode())
+        assert [message.topic for message in await inbox.until(4)] == ["more/1", "more/2", "more/2", "kept"]
+
+
 @pytest.mark.both_loops
 async def test_messages_go_round(url: str) -> None:
     inbox = Inbox()
