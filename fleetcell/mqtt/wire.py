@@ -196,6 +196,8 @@ class WebSocketWire(Wire):
         self._flush()
 
     def _write(self, data: bytes | bytearray) -> None:
+        if self._framing.state is not State.OPEN:
+            raise BrokenPipeError  # one of the two sides is closing it, which is not over yet
         self._framing.send_binary(bytes(data))
         self._flush()
 

@@ -15,6 +15,7 @@ import trustme
 
 from fleetcell.mqtt import Backoff, Message, MqttBridge, NotConnectedError, TlsOptions, Will, parse_url
 from fleetcell.mqtt.address import source_problem
+from fleetcell.mqtt.wire import WebSocketWire
 from tests.mosquitto_server import Mosquitto
 
 PATIENCE_S = 10.0
@@ -420,6 +421,18 @@ async def test_black_hole_ends_by_timeout_and_by_close(free_port: Callable[[], i
             await asyncio.sleep(0.02)
             await asyncio.wait_for(hung.disconnect(), 30)
             await asyncio.wait_for(task, 30)
+
+
+@pytest.mark.both_loops
+async def test_what_is_sent_while_the_websocket_closes_is_a_lost_link(mosquitto: Mosquitto) -> None:
+    address = parse_url(mosquitto.ws_url)
+    loop = asyncio.get_running_loop()
+    _, wire = await loop.create_connection(lambda: WebSocketWire(address), address.host, address.port)
+    await asyncio.wait_for(wire.opened, PATIENCE_S)
+    wire.close()
+    with pytest.raises(BrokenPipeError):  # the only kind of error that paho takes for the end of a link
+        wire.send(b"\xc0\x00")
+    await asyncio.wait_for(wire.gone.wait(), PATIENCE_S)
 
 
 @pytest.fixture
