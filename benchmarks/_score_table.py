@@ -1,15 +1,19 @@
-"""The scores of runs as the table of docs/simulator.md.
+"""The scores of runs as the tables of docs/simulator.md.
 
-fleetcell sim run --vehicles 200 --duration 600 --seed 5 --link lte --score --json > docs/scores/lte.json
-python -m benchmarks._score_table docs/scores/*.json [--write]
+fleetcell sim run --vehicles 200 --duration 600 --seed 5 --link lte --score --json > lte.json
+python -m benchmarks._score_table lte.json [--write]
+
+With --write the scores are kept in docs/scores, each in place of an earlier one of its name, and the tables
+are made of all that are there.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from datetime import datetime  # noqa: TC003 - msgspec reads it at run time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -35,6 +39,7 @@ SHOWN: Final = (
 class Judged(msgspec.Struct):
     """What of a report the table is made of."""
 
+    began_at: datetime
     link: str
     readings: Account
     presence: Presence
@@ -64,17 +69,18 @@ def _place(link: str) -> int:
     return ORDER.index(link) if link in ORDER else len(ORDER)
 
 
-def _name(link: str) -> str:
+def plain(link: str) -> str:
     """A trace without the folders that its file was in."""
-    return f"`{link if not link.startswith('trace:') else 'trace:' + link.rpartition('/')[2]}`"
+    return f"trace:{link.removeprefix('trace:').rpartition('/')[2]}" if link.startswith("trace:") else link
 
 
 def _readings(one: Figures) -> list[str]:
     of = one.report.readings
     numbers = (of.made, of.stored, of.duplicates, of.lost, of.evicted, of.pending, of.unexplained)
+    on = f"{one.report.began_at:%Y-%m-%d}"
     return [
-        _name(one.report.link),
-        f"{one.vehicles:,} vehicles, {one.duration_s:,.0f} s, seed {one.seed}",
+        f"`{plain(one.report.link)}`",
+        f"{one.vehicles:,} vehicles, {one.duration_s:,.0f} s, seed {one.seed}, {on}",
         *(f"{number:,}" for number in numbers),
     ]
 
@@ -83,7 +89,7 @@ def _shown(one: Figures) -> list[str]:
     presence, position = one.report.presence, one.report.position.overall
     share = 100 * presence.wrong_s / presence.judged_s if presence.judged_s else 0.0
     return [
-        _name(one.report.link),
+        f"`{plain(one.report.link)}`",
         f"{presence.false_offline:,}",
         f"{presence.false_online:,}",
         f"{presence.wrong_s:,.1f} s ({share:.3f} %)",
@@ -132,6 +138,17 @@ def read(paths: Sequence[Path]) -> list[Figures]:
     return found
 
 
+def keep(paths: Sequence[Path], folder: Path = SCORES) -> list[Path]:
+    """Keep scores in a folder, without what names the machine; all that are there then."""
+    folder.mkdir(exist_ok=True)
+    for path in paths:
+        found: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+        found["truth"] = None
+        found["report"]["link"] = plain(found["report"]["link"])
+        (folder / path.name).write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
+    return sorted(folder.glob("*.json"))
+
+
 def write(text: str, path: Path = DOCUMENT) -> None:
     """Put the tables into the document, between its marks.
 
@@ -151,9 +168,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true", help="into docs/simulator.md, too")
     options = parser.parse_args(arguments)
     text = document(read(options.files))
-    sys.stdout.write(text)
     if options.write:
+        text = document(read(keep(options.files)))
         write(text)
+    sys.stdout.write(text)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -85,6 +86,7 @@ class Air(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """How well a platform did in one run."""
 
+    began_at: datetime
     link: str
     seed: int | None
     vehicles: int
@@ -214,6 +216,7 @@ def report(
     changes = [one for one in happened if isinstance(one, Change)]
     last = max((one.at for one in happened), default=run.began_at)
     return Report(
+        began_at=datetime.fromtimestamp(run.began_at, UTC).replace(microsecond=0),
         link=run.link,
         seed=run.seed,
         vehicles=len(run.vehicles),
