@@ -79,8 +79,8 @@ def date(
     """
     if not device_us:
         return Dated(device_us)
-    first = max(EARLIEST_US, received_us - OLDEST_US)
-    plausible = first <= min(device_us) and max(device_us) <= received_us + FUTURE_US
+    low, high = (device_us[0], device_us[0]) if len(device_us) == 1 else (min(device_us), max(device_us))
+    plausible = low >= EARLIEST_US and low >= received_us - OLDEST_US and high <= received_us + FUTURE_US
     if plausible and (origin_us is None or _agree(device_us, ups_ms, origin_us)):
         return Dated(device_us)
     times, quarantined, corrected = list(device_us), [], []

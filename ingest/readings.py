@@ -82,7 +82,7 @@ def gather(fresh: Iterable[tuple[int, Fresh]]) -> Readings:
             seqs += [upload.seqs[i] for i in positions]
             times += [dated.times_us[i] for i in positions]
             signals += [upload.signals[i] for i in positions]
-        if dated.quarantined or dated.corrected:
+        if dated.times_us is not upload.times_us:
             rows = _rows(start, len(upload.seqs), positions)
             quarantined += [rows[i] for i in dated.quarantined if i in rows]
             device_us |= {

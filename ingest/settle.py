@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_ALSO: Final = 256  # ranges in one ack; what is left out is said when it is asked for again
 _LATENESS_US: Final = tuple(round(bound * 1_000_000) for bound in LATENESS_S)
+_NEVER_US: Final = 2**63  # later than any time
 NO_LATENESS: Final = (0,) * (len(LATENESS_S) + 1)
 
 
@@ -97,7 +98,9 @@ class Settlement:
 
 def dated(upload: Upload, held_us: int | None = None) -> Dated:
     """The readings of an upload with their times; `held_us`: the origin that the ledger holds."""
-    origin = origin_of(held_us, upload.received_us, upload.sent_ms)
+    origin = held_us
+    if upload.sent_ms is not None:
+        origin = origin_of(held_us, upload.received_us, upload.sent_ms)
     return date(upload.times_us, upload.ups_ms, upload.received_us, origin)
 
 
@@ -116,6 +119,7 @@ class _Settling:
         self._dead: list[int] = []
         self._origin = held.origin_us
         self._lateness = list(held.lateness)
+        self._first, self._last = _NEVER_US, -_NEVER_US
         self._outcome = Settlement(held)
 
     def take(self, uploads: list[Upload]) -> Settlement:
@@ -128,6 +132,8 @@ class _Settling:
             self._evicted = union(self._evicted, upload.evicted)
             self._origin = earliest(self._origin, upload.received_us, upload.sent_ms)
         received, outcome = self._received, self._outcome
+        if self._first <= self._last:
+            outcome.measured_us = self._first, self._last
         letters = subtract(union(self._held.dead, from_numbers(self._dead)), received)
         outcome.row = LedgerRow(
             received,
@@ -204,21 +210,21 @@ class _Settling:
         """Count how late these are, and note when they were measured."""
         if not times:
             return
-        outcome = self._outcome
-        first, last = min(times), max(times)
-        if outcome.measured_us is None:
-            outcome.measured_us = first, last
-        else:
-            outcome.measured_us = min(outcome.measured_us[0], first), max(outcome.measured_us[1], last)
-        place = bisect_left(_LATENESS_US, received_us - last)
-        if received_us - first <= _LATENESS_US[min(place, len(_LATENESS_US) - 1)]:
+        first, last = (times[0], times[0]) if len(times) == 1 else (min(times), max(times))
+        self._first, self._last = min(self._first, first), max(self._last, last)
+        latest, soonest = received_us - first, received_us - last
+        if latest <= _LATENESS_US[0]:
+            self._lateness[0] += len(times)
+            return
+        place = bisect_left(_LATENESS_US, latest)
+        if place == bisect_left(_LATENESS_US, soonest):
             self._lateness[place] += len(times)
         else:
             for moment in times:
                 self._lateness[bisect_left(_LATENESS_US, received_us - moment)] += 1
-        if received_us - first > LATE_US:
-            outcome.late += sum(received_us - moment > LATE_US for moment in times)
-            outcome.max_late_us = max(outcome.max_late_us, received_us - first)
+        if latest > LATE_US:
+            self._outcome.late += sum(received_us - moment > LATE_US for moment in times)
+            self._outcome.max_late_us = max(self._outcome.max_late_us, latest)
 
 
 def ack(boot: str, row: LedgerRow, uploads: list[Upload]) -> Ack:
