@@ -15,6 +15,7 @@ from vehicle_sim.unit import PresencePolicy
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
     from fleetcell.contract.messages import RegionEntry
     from fleetcell.mqtt.wire import Connect
@@ -137,12 +138,23 @@ class Link:
     def publish(self, channel: Channel, payload: bytes) -> bool:
         """Publish at QoS 1, without waiting; False where the link does not take it."""
         try:
-            taken = self.bridge.publish_nowait(self.topic(channel), payload, qos=1)
+            return self.publish_nowait(self.topic(channel), payload, qos=1)
         except NotConnectedError:
             return False
+
+    # As those of the bridge, and counted.
+
+    def publish_nowait(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> bool:
+        taken = self.bridge.publish_nowait(topic, payload, qos=qos, retain=retain)
         if taken and self._meter is not None:
             self._meter.published(len(payload))
         return taken
+
+    def subscribe_nowait(self, subscriptions: Sequence[tuple[str, int]]) -> bool:
+        return self.bridge.subscribe_nowait(subscriptions)
+
+    def unsubscribe_nowait(self, filters: Sequence[str]) -> bool:
+        return self.bridge.unsubscribe_nowait(filters)
 
     # The owner is looked up each time: it may be another one by then.
 

@@ -241,11 +241,14 @@ def _looker(fleet: Fleet, duration_s: float | None, began: float) -> Callable[[]
 
     def look() -> Snapshot:
         now, tally = loop.time(), fleet.tally
+        waits = duration_s is not None and now - began > duration_s and tally.pending
         status = (
             f"{fleet.registered}/{len(fleet.units)} online{_asleep(fleet)}  "
             f"{tally.made:,} made  {tally.acked:,} acked  {tally.pending:,} pending  "
             f"{meter.per_second(tally.acked, now):,.0f} readings/s" + fleet.link_note()
         )
+        if waits:
+            status = f"waiting for acknowledgements  {status}"
         return Snapshot(now - began, duration_s, status)
 
     return look

@@ -254,7 +254,7 @@ class VehicleUnit:
         link = self._roamer.link
         if self.radio is not None and link is not None and self._unit.phase is Phase.UP:
             now_ms = round(self._now() * 1000)
-            self.radio.look(now_ms, unix_ms, motion, link.gateway.region, link.bridge)
+            self.radio.look(now_ms, unix_ms, motion, link.gateway.region, link)
 
     def _leave_v2x(self) -> None:
         if self.radio is not None:
