@@ -30,6 +30,7 @@ TABLES = {
     "event",
     "feed",
     "gateway",
+    "gateway_silence",
     "hazard",
     "journey",
     "ledger",

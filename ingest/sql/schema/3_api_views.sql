@@ -61,6 +61,16 @@ SELECT region, heartbeat_at, extract(epoch FROM clock_timestamp() - heartbeat_at
     storing, lag_s, address_pool, started_at
 FROM fleet.gateway;
 
+-- A heartbeat older than this: the gateway is silent, and what its register says is not known to be so any more.
+CREATE FUNCTION api.silent_after() RETURNS interval
+LANGUAGE sql IMMUTABLE SECURITY DEFINER PARALLEL SAFE SET search_path = pg_catalog, pg_temp RETURN interval '10 seconds';
+
+-- When nobody spoke for a region: from its last heartbeat to the next. until is null where it is silent now.
+CREATE VIEW api.silences AS
+SELECT region, since, until FROM fleet.gateway_silence
+UNION ALL
+SELECT region, heartbeat_at, NULL FROM fleet.gateway WHERE heartbeat_at < clock_timestamp() - api.silent_after();
+
 -- One row: the feed's generation, and the newest cursor (0: no change yet).
 CREATE VIEW api.feed AS
 SELECT fleet.feed_generation() AS generation, coalesce((SELECT max(cursor) FROM fleet.presence_event), 0) AS cursor;

@@ -4,6 +4,11 @@
 -- vehicle_id: of this vehicle; null: of all. What was before a vehicle's first change counts nowhere, nor does the
 -- time after its credential was ended.
 --
+-- While a gateway is silent its vehicles are unknown (api.silences), because nobody can write so.
+-- `learned_at`: all of them, from when its heartbeat was too old until the next one: that was believed.
+-- `at`: those that would have to speak, from the last heartbeat on, as long as it is silent. What was so in a silence
+-- that is over stands in the presence events: the register dates the blindness back, or has what it heard all the while.
+--
 -- A state holds from its time until the first time of a later change. Both views have an index by vehicle and time: of
 -- what was before `since` only the last change of each vehicle is read. `view` is a constant of the whole statement,
 -- so only one half of each pair runs. OFFSET 0 keeps the planner from reading all events for the sake of one vehicle.
@@ -42,8 +47,26 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
                 PARTITION BY k.vehicle_id ORDER BY k.cursor ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
             )) AS ended
         FROM known AS k
+    ), silent AS MATERIALIZED (
+        SELECT q.region, q.since AS began, uptime.until AS ended, ARRAY['online', 'suspect'] AS hides
+        FROM api.silences AS q WHERE uptime.view = 'at' AND q.until IS NULL
+        UNION ALL
+        SELECT q.region, q.since + api.silent_after(), coalesce(q.until, uptime.until),
+            ARRAY['online', 'suspect', 'asleep', 'offline']
+        FROM api.silences AS q
+        WHERE uptime.view = 'learned_at' AND q.since < uptime.until AND coalesce(q.until, uptime.until) > uptime.since
+    ), divided AS (
+        SELECT s.region, s.state, extract(epoch FROM s.ended - s.began) AS whole, coalesce((
+            SELECT sum(extract(epoch FROM least(s.ended, q.ended) - greatest(s.began, q.began)))
+            FROM silent AS q
+            WHERE q.region = s.region AND s.state = ANY (q.hides) AND q.began < s.ended AND q.ended > s.began
+        ), 0) AS hidden
+        FROM spans AS s WHERE s.ended > s.began AND s.reason <> 'revoked'
+    ), counted AS (
+        SELECT d.region, d.state, d.whole - d.hidden AS seconds FROM divided AS d
+        UNION ALL
+        SELECT d.region, 'unknown', d.hidden FROM divided AS d
     )
-    SELECT s.region, s.state, sum(extract(epoch FROM s.ended - s.began))::double precision
-    FROM spans AS s WHERE s.ended > s.began AND s.reason <> 'revoked'
-    GROUP BY s.region, s.state
+    SELECT c.region, c.state, sum(c.seconds)::double precision FROM counted AS c
+    GROUP BY c.region, c.state HAVING sum(c.seconds) > 0
 $$;
