@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -29,10 +30,10 @@ from vehicle_sim.readers import TraceError
 from vehicle_sim.replay import ReplayError, TimeMode
 from vehicle_sim.run import vehicle_names
 from vehicle_sim.spool import Spool
+from vehicle_sim.truth.records import Change, Reach
+from vehicle_sim.truth.store import read as read_truth
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.vehicle_sim.small_platform import SmallPlatform
 
 VEHICLES = 6
@@ -336,3 +337,22 @@ async def test_a_vehicle_that_is_driven_already_is_refused(platform: SmallPlatfo
 async def test_times_that_are_not_there_cannot_be_original(platform: SmallPlatform, trace: Path) -> None:
     with pytest.raises(ReplayError, match="replay it with --time shift"):
         await run_replay(ReplayOptions([trace], platform.layout.root, time=TimeMode.ORIGINAL))
+
+
+async def test_a_run_whose_platform_cannot_be_asked_keeps_its_record(platform: SmallPlatform) -> None:
+    """This one has no API but for accounts: a score is not possible, and the record is kept for later."""
+    result = await run_simulation(
+        RunOptions(platform.layout.root, vehicles=2, duration_s=0.9, seed=3, score=True)
+    )
+    assert result.problem is not None
+    assert result.truth is not None
+    assert f"the record is kept: fleetcell sim score {result.truth}" in result.problem
+    assert result.scored is None
+    truth = read_truth(Path(result.truth))
+    assert sum(boot.last_seq for boot in truth.boots) == result.made >= 2
+    assert all(boot.pending == () for boot in truth.boots)
+    ends = {one.vehicle: one.reach for one in truth.happened if isinstance(one, Change)}
+    assert list(ends.values()) == [Reach.GONE, Reach.GONE]
+    assert truth.run.ended_at is not None
+    assert (truth.run.errors.problem or "").startswith("not seen: ")
+    assert truth.run.up.payload > 0
