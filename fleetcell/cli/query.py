@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fleetcell.cli.common import DEFAULT_DATA, DataDir, api, console, moment, stderr
 from fleetcell.contract.errors import ConfigError
+from fleetcell.contract.presence import Reason
 
 app = typer.Typer(help="Query telemetry and presence.", no_args_is_help=True)
 
@@ -146,6 +147,9 @@ def _print_registration(vehicle: str, now: dict[str, Any]) -> None:
         markup=False,
         highlight=False,
     )
+    if now["reason"] == Reason.HANDOVER and "to" in now["evidence"]:
+        where = f"it was handed over to region {now['evidence']['to']}, whose register knows more"
+        console.print(where, markup=False, highlight=False)
 
 
 def _address(registered: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,9 +18,12 @@ from fleetcell.contract.messages import GatewayStatus, State, decode
 from fleetcell.contract.topics import Channel, gateway_topic, vehicle_topic
 from fleetcell.mqtt import parse_url
 from fleetcell.mqtt.address import source_problem
+from tests.ingest.commands import queue, reaches
 from tests.integration.regions import PATIENCE_S, Region, driving, provision, two_regions
-from tests.postgres_servers import PlainServer, fresh_database
+from tests.postgres_servers import PlainServer, connected, fresh_database
 from tests.relay import Relay
+from vehicle_sim.command_book import Note
+from vehicle_sim.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -38,6 +42,11 @@ AN_HOUR_PASSES = """
     UPDATE fleet.gateway SET heartbeat_at = heartbeat_at - interval '1 hour' WHERE region = 'west'
 """
 
+TIME_IS_OVER = """
+    WITH over AS (UPDATE fleet.command SET give_up_at = clock_timestamp() WHERE id = ANY ($1::uuid[]))
+    SELECT pg_notify('fleetcell_commands', '')
+"""
+CHANGES = "SELECT learned_at, region, epoch, state, reason FROM api.presence_events WHERE vehicle = $1"
 NOTICED = "registrar without database"
 
 Regions = tuple[Region, Region]
@@ -95,6 +104,7 @@ async def stored(*regions: Region) -> set[object]:
 
 async def test_handover_and_a_region_that_is_cut_off(regions: Regions, tmp_path: Path) -> None:
     await _crosses_the_border(*regions, tmp_path)
+    await _commands_cross_it_too(*regions, tmp_path)
     await _is_cut_off(*regions, tmp_path, Relay.cut)
     if regions[0].dsn == regions[1].dsn:
         await _is_cut_off(*regions, tmp_path, Relay.swallow)
@@ -135,8 +145,94 @@ async def _crosses_the_border(west: Region, east: Region, tmp_path: Path) -> Non
             return (await west.history("car"), await east.history("car")) == (in_west, in_east)
 
         await until(told, f"{in_west} and {in_east}")
+        await _one_serves_at_any_time(west, east)
         (evidence,) = await east.ask("SELECT evidence ->> 'to' FROM fleet.registration")
         assert evidence == ("west",)
+
+
+async def _one_serves_at_any_time(*regions: Region) -> None:
+    """Of two registers the later epoch counts, and is online all the time. The other is until the goodbye."""
+    events = [row for region in regions for row in await region.ask(CHANGES, "car")]
+    held: dict[object, tuple[object, ...]] = {}
+    for _, region, *registration in sorted(events, key=itemgetter(0)):
+        held[region] = epoch, state, reason = tuple(registration)
+        serving = max(held.values(), key=itemgetter(0))
+        assert serving[1] == "online", held
+        if state != "online":
+            assert (epoch != serving[0], reason) == (True, "handover"), held
+    assert [entry[1:] for entry in held.values()] == [("online", "handover"), ("unknown", "handover")]
+
+
+async def _commands_cross_it_too(west: Region, east: Region, tmp_path: Path) -> None:
+    """A command under way at a handover is done once. On another database it is left behind, and says so."""
+    await provision({west.dsn, east.dsn}, "taxi")
+    async with driving(tmp_path, "taxi", west) as unit, connected(west.dsn) as database:
+        car = Car(unit)
+        car.at(WEST)
+        await asyncio.wait_for(unit.wait_registered(), PATIENCE_S)
+        answered = lose_responses(unit)
+        made = await queue(database, "taxi", "lock")
+        await asyncio.wait_for(answered.wait(), PATIENCE_S)
+        car.at(EAST)
+        await until(lambda: unit.region == "east" and unit.registered, "served by east")
+        if west.dsn == east.dsn:
+            row = await reaches(database, made, "succeeded")
+            assert row["epoch"] == unit.epoch, "sent again by the region that serves now"
+            both = [made]
+            for place in (WEST, EAST):  # queued, sent and answered while it moves
+                both.append(await queue(database, "taxi", "unlock"))
+                car.at(place)
+            for command in both:
+                await reaches(database, command, "succeeded")
+        else:
+            left = "SELECT state = 'unknown' FROM api.vehicles WHERE vehicle = 'taxi'"
+            await until(lambda: _says(west, left), "west knows that it has left")
+            assert await east.ask("SELECT 1 FROM fleet.command") == []
+            late, kept = [await queue(database, "taxi", name) for name in ("ping", "unlock")]
+            await database.execute(TIME_IS_OVER, [made, late])
+            was_sent, waited = (
+                await reaches(database, made, "expired"),
+                await reaches(database, late, "expired"),
+            )
+            gone = "; it was handed over to region east"
+            assert (
+                was_sent["error"]
+                == f"not answered in time: whether the vehicle has done it is not known{gone}"
+            )
+            assert waited["error"] == f"the vehicle could not be reached in time{gone}"
+            car.at(WEST)  # it comes back before the deadline of the last one
+            await reaches(database, kept, "succeeded")
+            both = [made, kept]
+        notes = noted(tmp_path / "taxi" / "commands.log")
+        assert sorted(notes) == sorted(map(str, both)), "each was done once"
+
+
+async def _says(region: Region, question: str) -> bool:
+    return await region.ask(question) == [(True,)]
+
+
+def lose_responses(unit: VehicleUnit) -> asyncio.Event:
+    """From now on no response of this session reaches the gateway; the event: one was lost."""
+    link, lost = unit._roamer.link, asyncio.Event()
+    assert link is not None
+    publish = link.publish
+
+    def lossy(channel: Channel, payload: bytes) -> bool:
+        if channel is Channel.RESPONSE:
+            lost.set()
+            return True
+        return publish(channel, payload)
+
+    link.publish = lossy  # type: ignore[method-assign] # the network of this one link
+    return lost
+
+
+def noted(path: Path) -> list[str]:
+    """The ids of the commands that the unit has done, once for each time."""
+    journal = Journal(path)
+    records, _ = journal.open()
+    journal.close()
+    return [decode(Note, record.body).id for record in records]
 
 
 async def _is_cut_off(west: Region, east: Region, tmp_path: Path, cut: Callable[[Relay], None]) -> None:
