@@ -35,6 +35,7 @@ ShowScore = Annotated[
 Html = Annotated[
     Path | None, typer.Option(help="With --score: write a report with plots. Needs the extra `report`.")
 ]
+_SCORE = "What really happened, against what the platform says"
 AsJson = Annotated[bool, typer.Option("--json", help="Print the score as JSON.")]
 
 
@@ -172,7 +173,7 @@ def score_again(
     if as_json:
         print(json.dumps(scored.report.to_dict()))
     else:
-        _print_rows(_rows_of(scored))
+        _print_rows(_SCORE, _rows_of(scored))
     _write_html(scored, html)
 
 
@@ -257,7 +258,9 @@ def _report(score: Score, *, shown: bool, as_json: bool, html: Path | None) -> N
     if as_json:
         print(json.dumps(score.to_dict()))
     elif shown:
-        _print_rows([*score.to_rows(), *(_rows_of(score.scored) if score.scored else ())])
+        _print_rows("As the units have it" if score.scored else None, score.to_rows())
+        if score.scored is not None:
+            _print_rows(_SCORE, _rows_of(score.scored))
     if score.truth is not None:
         _say(f"the record of the run is in {score.truth}")
     if score.scored is not None:
@@ -273,8 +276,8 @@ def _rows_of(scored: Scored) -> list[tuple[str, str]]:
     return rows(scored.report)
 
 
-def _print_rows(rows: Iterable[tuple[str, str]]) -> None:
-    table = Table("", "", show_header=False)
+def _print_rows(title: str | None, rows: Iterable[tuple[str, str]]) -> None:
+    table = Table("", "", show_header=False, title=title, title_justify="left")
     for name, value in rows:
         table.add_row(name, value)
     console.print(table)
