@@ -12,6 +12,7 @@ import structlog
 
 from fleetcell.contract.directory import cell_of
 from fleetcell.contract.errors import FleetcellError
+from fleetcell.contract.events import EventKind
 from fleetcell.contract.messages import (
     Ack,
     Command,
@@ -197,6 +198,9 @@ class VehicleUnit:
         if self._witness is not None:
             self._witness.made(self.spool.current.boot, self.spool.current.last_seq, time_ms, signals)
         self.place(signals)
+        if self.radio is not None:  # what it heard goes with a reading: who makes none, reports nothing
+            for heard in self.radio.take_reports(round(now * 1000)):
+                self.report(time_ms, EventKind.HAZARD_HEARD, heard, measured_at)
 
     def report(
         self, time_ms: int, kind: str, data: Mapping[str, object], happened_at: float | None = None

@@ -14,7 +14,8 @@ class EventKind(StrEnum):
     DTC: `code` (SAE J2012), `active`: whether it appeared or cleared.
     HARSH_BRAKE, HARSH_ACCELERATION: `acceleration` in m/s², negative when braking; `speed` in km/h.
     CRASH: the same, and `delta_v`: the change of speed in km/h.
-    HAZARD_HEARD: a warning of another vehicle was received.
+    HAZARD_HEARD: a warning of another vehicle was received, new and within 1 km. `lat` and `lon` are the
+        hazard's; `distance` in m; `cause`, `sub_cause`, `station` and `sequence_number` as in the DENM.
     """
 
     DTC = "dtc"

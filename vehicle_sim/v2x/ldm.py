@@ -6,6 +6,7 @@ both lists have an end.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -74,6 +75,7 @@ class Ldm:
     def __init__(self) -> None:
         self._neighbours: dict[int, Neighbour] = {}  # the one that was heard last is last
         self._events: dict[ActionId, Event] = {}
+        self._news: deque[Event] = deque(maxlen=MOST_EVENTS)
 
     # -- what is heard ----------------------------------------------------------------------------
 
@@ -121,7 +123,9 @@ class Ldm:
             refusal = self._make_room(action, its_ms)
             if refusal is not None:
                 return refusal
-        self._events[action] = Event(denm, place, expires)
+        event = self._events[action] = Event(denm, place, expires)
+        if known is None and not event.over:
+            self._news.append(event)
         return None
 
     def _make_room(self, action: ActionId, its_ms: int) -> Refusal | None:
@@ -155,6 +159,12 @@ class Ldm:
             for event in self._events.values()
             if not event.over and metres(here, event.place) <= WARNING_M
         ]
+
+    def take_news(self, here: Place) -> list[Event]:
+        """The events within 1 km that were heard of for the first time since the last call."""
+        news = [event for event in self._news if metres(here, event.place) <= WARNING_M]
+        self._news.clear()
+        return news
 
     def _expire(self, its_ms: int) -> None:
         for action in [action for action, event in self._events.items() if event.expires_its_ms <= its_ms]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from fleetcell import uper
 from fleetcell.contract import topics
@@ -13,7 +13,7 @@ from fleetcell.contract.v2x import codec
 from fleetcell.contract.v2x.cells import heard_filters, publish_topic, published_cell
 from fleetcell.contract.v2x.messages import Cam
 from fleetcell.contract.v2x.times import its_from_unix
-from vehicle_sim.v2x.ldm import Refusal
+from vehicle_sim.v2x.ldm import Refusal, metres
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from vehicle_sim.mobility.motion import Motion
     from vehicle_sim.v2x.options import Format
     from vehicle_sim.v2x.station import Station
+
+
+_REPORTS_A_MINUTE: Final = 10  # whoever floods the air does not flood the platform by us
+_MINUTE_MS: Final = 60_000
 
 
 class Channel(Protocol):
@@ -86,6 +90,7 @@ class Radio:
         self._place: tuple[str, str] | None = None  # region and cell of the subscriptions
         self._subscribed: set[str] = set()
         self._last: _Look | None = None
+        self._reported_ms: deque[int] = deque(maxlen=_REPORTS_A_MINUTE)
 
     def connected(self) -> None:
         """A session began: it has no subscriptions."""
@@ -127,6 +132,35 @@ class Radio:
             "v2x_neighbours": len(self.station.ldm.neighbours(now_ms)),
             "v2x_warnings": len(self.station.ldm.warnings(self._its_ms(now_ms), here)),
         }
+
+    def take_reports(self, now_ms: int) -> list[dict[str, float]]:
+        """The data of `hazard_heard` events: warnings within 1 km that are new; at most ten a minute.
+
+        `lat` and `lon` are the hazard's, in degrees; `distance` from here, in m; `cause`, `sub_cause`,
+        `station` and `sequence_number` are the DENM's.
+        """
+        if self._last is None:
+            return []
+        here = (self._last.motion.lat, self._last.motion.lon)
+        reports: list[dict[str, float]] = []
+        for event in self.station.ldm.take_news(here):
+            cause, action = event.denm.cause, event.denm.action_id
+            full = len(self._reported_ms) == _REPORTS_A_MINUTE and now_ms - self._reported_ms[0] < _MINUTE_MS
+            if cause is None or full:
+                continue
+            self._reported_ms.append(now_ms)
+            reports.append(
+                {
+                    "lat": event.place[0],
+                    "lon": event.place[1],
+                    "distance": round(metres(here, event.place), 1),
+                    "cause": cause.cause_code,
+                    "sub_cause": cause.sub_cause_code,
+                    "station": action.originating_station_id,
+                    "sequence_number": action.sequence_number,
+                }
+            )
+        return reports
 
     def heard(self, topic: str, payload: bytes, now_ms: int) -> None:
         """A message of another station, or an own one that came back. What is wrong is counted."""

@@ -14,17 +14,20 @@ from hypothesis import strategies as st
 from fleetcell.contract.topics import V2xTopic
 from fleetcell.contract.v2x.cells import cell_path, pseudonym, published_cell
 from fleetcell.contract.v2x.messages import ActionId, Cam, Denm
+from fleetcell.contract.v2x.times import unix_from_its
 from tests.fleetcell.contract.v2x_messages import CAMS, DENMS
 from vehicle_sim.mobility.motion import Motion
 from vehicle_sim.v2x import making
 from vehicle_sim.v2x.body import Body
 from vehicle_sim.v2x.hazards import STATIONARY, Hazard
 from vehicle_sim.v2x.ldm import MOST_EVENTS, MOST_EVENTS_OF_ONE, MOST_NEIGHBOURS, Ldm, Refusal
+from vehicle_sim.v2x.radio import Radio, V2xTally
 from vehicle_sim.v2x.station import Station, StationPolicy
 
 HERE = Motion(60.17, 24.94, 90.0, 10.0)
 PLACE = (HERE.lat, HERE.lon)
 ITS = 700_000_000_000
+UNIX = unix_from_its(ITS)
 
 
 def topic_of(message: Cam | Denm, motion: Motion = HERE) -> V2xTopic:
@@ -204,11 +207,42 @@ def test_events_are_bounded_for_each_station_and_in_all() -> None:
     assert len(ldm.warnings(ITS + 1000, PLACE)) == MOST_EVENTS
 
 
+def test_news_are_told_once_and_only_those_nearby() -> None:
+    ldm = Ldm()
+    far = replace(HERE, lat=HERE.lat + 0.01)
+    hear(ldm, denm(1, 1))
+    hear(ldm, denm(1, 1, 1000), 1000)
+    hear(ldm, denm(2, 1, motion=far), motion=far)
+    hear(ldm, making.denm(hazard(3, 1), ITS, terminated="isCancellation"))
+    assert [one.denm.station_id for one in ldm.take_news(PLACE)] == [1]
+    hear(ldm, denm(1, 1, 2000), 2000)
+    assert ldm.take_news(PLACE) == []
+
+
 def test_a_warning_is_for_those_within_a_kilometre() -> None:
     ldm = Ldm()
     hear(ldm, denm(1, 1))
     assert len(ldm.warnings(ITS, (HERE.lat + 0.0089, HERE.lon))) == 1
     assert ldm.warnings(ITS, (HERE.lat + 0.0091, HERE.lon)) == []
+
+
+def test_who_floods_the_air_does_not_flood_the_platform() -> None:
+    radio = Radio(Station(Body(), StationPolicy(), random.Random(1)), (), "json", V2xTally())
+    radio.look(0, UNIX, HERE, "north", Deaf())
+    for at in (0, 100, 59_900, 60_000):
+        for station in range(50):
+            event = denm(at * 100 + station, 1, at)
+            assert radio.station.hear(topic_of(event), event, at, ITS + at) is None
+        assert len(radio.take_reports(at)) == (10 if at in (0, 60_000) else 0)
+
+
+class Deaf:
+    """A connection that is full."""
+
+    def publish_nowait(self, *_: object, **__: object) -> bool:
+        return False
+
+    subscribe_nowait = unsubscribe_nowait = publish_nowait
 
 
 # -- whatever comes ------------------------------------------------------------------------------

@@ -174,6 +174,12 @@ async def test_a_warning_is_reported_and_who_stops_takes_it_back(
     await until(lambda: bob.warnings == [Cause.STATIONARY_VEHICLE] and len(bob.neighbours) == 1)
     bob.unit.record(NOON_MS, SIGNALS)
     await bob.unit.drained()
+    (report,) = platform.gateway.events[bob.garage.car, bob.unit.spool.current.boot].values()
+    assert (report.kind, report.ts) == ("hazard_heard", NOON_MS)
+    assert (report.data["cause"], report.data["station"]) == (
+        Cause.STATIONARY_VEHICLE,
+        ann.station.station_id,
+    )
     stored = platform.gateway.readings[bob.garage.car, bob.unit.spool.current.boot][1].s
     assert (stored["v2x_neighbours"], stored["v2x_warnings"]) == (1, 1)
     await ann.garage.stop(ann.unit)
