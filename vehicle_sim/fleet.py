@@ -79,8 +79,9 @@ class Fleet:
         self._cellular = cellular
         self.truth = truth
         self._secrets: dict[str, str] = {}
+        # One for all units: each would be 2.5 KiB, and who waits how long depends on the real time anyway.
+        self._jitter = random.Random(f"{seed}:link")  # noqa: S311 - no secret
         self._spools: dict[str, Spool] = {}
-        self._lives: Counter[str] = Counter()  # of units that were cut off
         self._resent_before = 0  # by them
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -140,14 +141,12 @@ class Fleet:
             self.units[vehicle] = self._unit(vehicle, spool, modem)
             self.tally.backlog += spool.pending_count
 
-    def _unit(self, vehicle: str, spool: Spool, modem: Modem | None, life: int = 0) -> VehicleUnit:
-        name = f"{self._seed}:{vehicle}:link" + (f":{life}" if life else "")
-        rng = random.Random(name)  # noqa: S311 - jitter, not a secret
+    def _unit(self, vehicle: str, spool: Spool, modem: Modem | None) -> VehicleUnit:
         link, secret, witness = replace(self._link, modem=modem), self._secrets[vehicle], None
         if self.truth is not None:
             link = replace(link, meter=self.truth.meter)
             witness = self.truth.witness(vehicle, spool, modem)
-        return VehicleUnit(vehicle, secret, spool, link, self.tally, rng, self._rate_hz, witness)
+        return VehicleUnit(vehicle, secret, spool, link, self.tally, self._jitter, self._rate_hz, witness)
 
     def release(self) -> None:
         """Give up the units that were never started."""
@@ -185,10 +184,9 @@ class Fleet:
         """Start a unit again that was cut off, on what its spool holds."""
         before = self.units[vehicle]
         self._resent_before += before.resent
-        self._lives[vehicle] += 1
         self._open_spool(vehicle)
         spool = self._spools[vehicle]
-        unit = self._unit(vehicle, spool, before.modem, self._lives[vehicle])
+        unit = self._unit(vehicle, spool, before.modem)
         self.units[vehicle] = unit
         self.start(vehicle)
         for old in before.spool.boots:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _START_SPREAD_S: Final = 2.5  # over which the units of a run connect
 _START_GAP_S: Final = 0.04
+_START_LEAST_GAP_S: Final = 0.0025  # faster than this they come too late, and begin again
 _AWAKE_S: Final = 60.0  # a run begins with the whole fleet online: nobody sleeps before
 _DRAIN_S: Final = 10.0
 _DRAIN_SCORED_S: Final = 60.0
@@ -108,7 +109,7 @@ class Simulation:
 
     async def run(self) -> None:
         """Start the units one after the other and drive until cancelled."""
-        gap = min(_START_GAP_S, _START_SPREAD_S / max(1, len(self._drives)))
+        gap = max(min(_START_GAP_S, _START_SPREAD_S / max(1, len(self._drives))), _START_LEAST_GAP_S)
         began = _now()
         async with asyncio.TaskGroup() as group:
             for index, (vehicle, drive) in enumerate(self._drives.items()):
