@@ -16,6 +16,7 @@ from vehicle_sim.power import Power, PowerPolicy, Wish
 from vehicle_sim.progress import RateMeter, Snapshot, shown
 from vehicle_sim.tally import Score, score
 from vehicle_sim.tasks import end, first_of
+from vehicle_sim.traffic_ahead import move_ahead
 from vehicle_sim.v2x.options import SILENT, V2xOptions
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class Simulation:
         gap = max(min(_START_GAP_S, _START_SPREAD_S / max(1, len(self._drives))), _START_LEAST_GAP_S)
         began = _now()
         async with asyncio.TaskGroup() as group:
+            for traffic in {drive.traffic for drive in self._drives.values()}:
+                group.create_task(move_ahead(traffic))
             for index, (vehicle, drive) in enumerate(self._drives.items()):
                 await _sleep_until(began + index * gap)
                 begins = drive.advance(index * gap)  # on the time that all of them share

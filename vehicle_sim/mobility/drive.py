@@ -91,6 +91,11 @@ class Drive:
         self._look()
 
     @property
+    def traffic(self) -> Traffic:
+        """Among whom it drives."""
+        return self._traffic
+
+    @property
     def powertrain(self) -> Powertrain:
         """What moves it."""
         return self._vehicle.powertrain

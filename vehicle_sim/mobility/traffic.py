@@ -28,6 +28,8 @@ from vehicle_sim.mobility.vehicle import Doing, Vehicle
 from vehicle_sim.roads.tags import Control
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vehicle_sim.mobility.powertrain import Levels
     from vehicle_sim.roads import RoadNetwork
 
@@ -41,6 +43,8 @@ _STARTLED_S: Final = (0.5, 2.0)
 _STARTLED_MS: Final = 20 / 3.6  # slower ones need not brake hard
 _STANDING_MS: Final = 0.1
 _QUEUING_MS: Final = 2.0
+_PART: Final = 50  # vehicles that are moved without interruption: about a millisecond
+_OVER: Final = object()
 _OVER_LINE_M: Final = 1.0  # still at the line
 
 
@@ -78,6 +82,8 @@ class Traffic:
         self.lanes = Lanes(self._lengths, predecessors)
         self._junctions = Junctions(network.roads, predecessors, self.lanes, Lights(network, seed))
         self._ticks = 0
+        self._asked_s = 0.0  # the latest moment that anybody wanted to know
+        self._under_way: Iterator[object] | None = None  # the tick that was begun ahead
         self._driving: list[Vehicle] = []  # by index
         self._standing: list[tuple[float, int]] = []  # heap: when, who
 
@@ -96,12 +102,30 @@ class Traffic:
 
     def run_until(self, t_s: float) -> None:
         """Let time pass so far that every moment up to `t_s` is known."""
+        self._asked_s = max(self._asked_s, t_s)
         while self.t_s <= t_s:
-            self._tick()
+            for _ in self._under_way or self._tick():
+                pass
+            self._under_way = None
+
+    def work_ahead(self) -> bool:
+        """Do a part of the tick that will be asked for next; whether there is more to do now.
+
+        What happens is the same without it. But a tick of thousands of vehicles takes as long as a program
+        with other things to do cannot wait.
+        """
+        if self._under_way is None:
+            if self.t_s - self._asked_s > TICK_S:
+                return False
+            self._under_way = self._tick()
+        if next(self._under_way, _OVER) is _OVER:
+            self._under_way = None
+        return True
 
     # -- one tick ---------------------------------------------------------------------------------
 
-    def _tick(self) -> None:
+    def _tick(self) -> Iterator[object]:
+        """Move everybody; it may be interrupted after every few of them."""
         t = self.t_s
         joined = False
         while self._standing and self._standing[0][0] <= t:
@@ -111,13 +135,17 @@ class Traffic:
                 joined = True
             else:
                 heappush(self._standing, (t + _RETRY_S, vehicle.index))
+            yield None
         if joined:
             self._driving.sort(key=lambda v: v.index)
         self._startle(t)
         stopped = False
-        for vehicle in self._driving:
+        for number, vehicle in enumerate(self._driving, 1):
             self._drive(vehicle, t)
-            stopped = stopped or vehicle.doing is not Doing.DRIVING
+            if vehicle.doing is not Doing.DRIVING:
+                stopped = True
+            if number % _PART == 0:
+                yield None
         self._ticks += 1
         if stopped:
             self._driving = [v for v in self._driving if v.doing is Doing.DRIVING]

@@ -316,3 +316,24 @@ def test_a_grid_is_a_network() -> None:
     assert any(len(following) < 3 for following in GRID.successors)
     assert any(road.reverse is None for road in GRID.roads)
     assert {road.control for road in GRID.roads} >= {None, Control.SIGNAL, Control.STOP, Control.GIVE_WAY}
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 2**32), st.integers(1, 120), st.lists(st.integers(0, 8), min_size=40, max_size=40))
+def test_work_done_ahead_changes_nothing(seed: int, count: int, parts: list[int]) -> None:
+    """Nor does it go further ahead than one tick beyond what was asked for, but it does get done."""
+    traffic, plain = crowd(GRID, seed, count), crowd(GRID, seed, count)
+    for step, often in enumerate(parts):
+        t = step * 0.7
+        for each in (traffic, plain):
+            each.run_until(t)
+        for _ in range(often):
+            traffic.work_ahead()
+        assert traffic.t_s <= t + 2 * TICK_S
+        for a, b in zip(traffic.vehicles, plain.vehicles, strict=True):
+            known = [moment for moment in a.trail if moment.t_s < plain.t_s]
+            assert known == b.trail
+    for _ in range(2 * count + 10):
+        traffic.work_ahead()
+    assert not traffic.work_ahead()
+    assert traffic.t_s > (len(parts) - 1) * 0.7 + TICK_S
