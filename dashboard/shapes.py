@@ -73,8 +73,16 @@ class Moved(msgspec.Struct, frozen=True):
         return Place(self.lat, self.lon, self.heading, self.speed, self.time)
 
 
+class Timers(msgspec.Struct, frozen=True):
+    """What a vehicle told of its timers last, in seconds; null: nothing, the fleet-wide default counts."""
+
+    update_interval_s: float | None
+    keep_alive_s: float | None
+    sleep_s: float | None
+
+
 class Vehicle(msgspec.Struct, frozen=True):
-    """A vehicle, as lists, its own path and live snapshots show it."""
+    """A vehicle, as lists, its own path and live snapshots show it. The latter have no timers."""
 
     id: str
     registration: Registration | None
@@ -82,6 +90,7 @@ class Vehicle(msgspec.Struct, frozen=True):
     position: Place | None
     created_at: datetime | msgspec.UnsetType | None = msgspec.UNSET
     revoked_at: datetime | msgspec.UnsetType | None = msgspec.UNSET
+    timers: Timers | msgspec.UnsetType = msgspec.UNSET
 
 
 def registration_of(state: State) -> Registration:

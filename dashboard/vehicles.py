@@ -28,4 +28,5 @@ def vehicle_of(row: Mapping[str, Any]) -> shapes.Vehicle:
         position=place,
         created_at=row["created_at"],
         revoked_at=row["revoked_at"],
+        timers=shapes.Timers(row["update_interval_s"], row["keep_alive_s"], row["sleep_s"]),
     )

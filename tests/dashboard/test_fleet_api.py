@@ -91,6 +91,25 @@ async def test_latest_values_have_unit_and_age(running: Running) -> None:
     assert vehicle["registration"] is None
 
 
+async def test_a_vehicle_shows_the_timers_that_it_told(running: Running) -> None:
+    fleet = running.fleet
+    await fleet.add("told", "quiet", "unheard")
+    await fleet.presence("told")
+    await fleet.presence("quiet")
+    await fleet.connection.execute(
+        "UPDATE fleet.registration AS r SET update_interval_s = 30, keep_alive_s = 0 FROM fleet.vehicle AS v"
+        " WHERE v.id = r.vehicle_id AND v.name = 'told'"
+    )
+    told = (await running.api.get("/api/v1/vehicles/told")).json()["timers"]
+    assert told == {"update_interval_s": 30, "keep_alive_s": 0, "sleep_s": None}
+    listed = (await running.api.get("/api/v1/vehicles")).json()["items"]
+    assert {item["id"]: item["timers"]["keep_alive_s"] for item in listed} == {
+        "quiet": None,
+        "told": 0,
+        "unheard": None,
+    }
+
+
 async def test_presence_history_as_of_and_uptime(running: Running) -> None:
     fleet = running.fleet
     await fleet.add("a")
