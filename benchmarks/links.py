@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import math
 import re
 import statistics
 import struct
@@ -28,6 +27,7 @@ SEED = 5
 CONNECTIONS = 1000
 MESSAGE = bytes(400)
 PROBE_EVERY_S = 0.02
+DELAYS_OF = ("lte", "5g", "3g", "rural")
 PROBE = struct.Struct("!d")
 TRACE_DELAY_S = PROFILES["lte"].up_s + PROFILES["lte"].jitter_s  # traces have the delays of LTE
 ON_AIR = (SEGMENT_BYTES + HEADER_BYTES) / SEGMENT_BYTES
@@ -39,8 +39,10 @@ async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
     throughput, outage, begin_ms = await over_a_trace(share)
     say("a bulk transfer over LTE, against the same link in virtual time")
     lte = await over_a_profile(share)
-    say("delays over LTE")
-    delays = await delay_quantiles(share)
+    delays = {}
+    for name in DELAYS_OF:
+        say(f"delays over {name}")
+        delays[name] = await delay_ratios(name, share)
     say(f"{CONNECTIONS} connections with a message a second")
     cost, resident, messages = await cost_of_connections("lte", share)
     say("the same on perfect links")
@@ -50,7 +52,11 @@ async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
         "outage_ratio": round(outage, 4),
         "outage_begin_error_ms": round(begin_ms, 2),
         "lte_throughput_ratio": round(lte, 4),
-        **{f"delay_p{percent}_ratio": round(ratio, 4) for percent, ratio in delays.items()},
+        **{
+            f"delay_{name}_{what}_ratio": round(ratio, 4)
+            for name, ratios in delays.items()
+            for what, ratio in ratios.items()
+        },
         "connections": CONNECTIONS,
         "messages_per_s": round(messages),
         "cpu_ms_per_connection_s": round(cost * 1000, 4),
@@ -60,18 +66,25 @@ async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
 
 
 class Sink(asyncio.Protocol):
-    """Notes when how many bytes came, by the event loop's clock unless given another."""
+    """Notes when how many bytes came. Not by the event loop's clock: uvloop's stands still within a turn."""
 
     def __init__(self) -> None:
         self.came: list[tuple[float, int]] = []
         self.data = bytearray()
         self.keep = False
-        self.clock = asyncio.get_running_loop().time
+        self.grown = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
-        self.came.append((self.clock(), len(data)))
+        self.came.append((time.monotonic(), len(data)))
         if self.keep:
             self.data += data
+            self.grown.set()
+
+    async def has(self, size: int) -> None:
+        """Return when so many bytes were kept."""
+        while len(self.data) < size:
+            self.grown.clear()
+            await self.grown.wait()
 
 
 @contextlib.asynccontextmanager
@@ -90,7 +103,7 @@ async def relayed(profile: str) -> AsyncIterator[tuple[Relay, float, asyncio.Str
         load(profile, SEED), RelayOptions("127.0.0.1", 0, "127.0.0.1", server.sockets[0].getsockname()[1])
     )
     await relay.start()
-    began = loop.time() - relay.seconds
+    began = time.monotonic() - relay.seconds
     _, writer = await asyncio.open_connection("127.0.0.1", relay.port)
     try:
         yield relay, began, writer, await sinks.get()
@@ -151,27 +164,30 @@ async def over_a_profile(seconds: float) -> float:
     return got / said
 
 
-async def delay_quantiles(seconds: float) -> dict[int, float]:
-    """Measured quantiles of the one-way delay of small messages, as parts of those of the profile."""
-    profile = PROFILES["lte"]
-    async with relayed("lte") as (_, _, writer, sink):
-        sink.keep, sink.clock = True, time.perf_counter  # uvloop's clock stands still within a turn
-        loop = asyncio.get_running_loop()
-        writer.write(bytes(PROBE.size))  # wakes the radio; not counted
+async def delay_ratios(name: str, seconds: float) -> dict[str, float]:
+    """Measured one-way delays of small messages, as parts of those of the same link in virtual time."""
+    profile = PROFILES[name]
+    async with relayed(name) as (_, began, writer, sink):
+        sink.keep = True
+        sent = [time.monotonic()]
+        writer.write(PROBE.pack(0))  # wakes the radio; not counted
         await asyncio.sleep(profile.promotion_s + 0.3)
-        begin, count = loop.time(), round(seconds / PROBE_EVERY_S)
-        for number in range(count):
-            await asyncio.sleep(max(0.0, begin + number * PROBE_EVERY_S - loop.time()))
-            writer.write(PROBE.pack(time.perf_counter()))
-        await asyncio.sleep(0.5)
-        sent = [PROBE.unpack_from(sink.data, i)[0] for i in range(0, len(sink.data), PROBE.size)][1:]
-        came = [at for at, size in sink.came for _ in range(size // PROBE.size)][1:]
-    delays = [arrived - at for arrived, at in zip(came, sent, strict=True)]
-    found = statistics.quantiles(delays, n=100)
-    return {
-        percent: found[percent - 1] / (profile.up_s - profile.jitter_s * math.log(1 - percent / 100))
-        for percent in (50, 90, 95)
-    }
+        begin = time.monotonic()
+        for number in range(round(seconds / PROBE_EVERY_S)):
+            await asyncio.sleep(max(0.0, begin + number * PROBE_EVERY_S - time.monotonic()))
+            sent.append(time.monotonic())
+            writer.write(PROBE.pack(sent[-1]))
+        await asyncio.wait_for(sink.has(len(sent) * PROBE.size), 30)
+    came = [at for at, size in sink.came for _ in range(size // PROBE.size)]
+    link = load(name, SEED).make("client-1")
+    flow = link.open(0.0)
+    for at in sent:
+        link.send(Direction.UP, flow, bytes(PROBE.size), at - began)
+    said = [found.at - found.sent_at for found in link.advance(sent[-1] - began + 60.0)]
+    measured = [arrived - at for arrived, at in zip(came, sent, strict=True)]
+    ratios = {"mean": statistics.mean(measured[1:]) / statistics.mean(said[1:])}
+    got, wanted = (statistics.quantiles(delays[1:], n=100) for delays in (measured, said))
+    return ratios | {f"p{percent}": got[percent - 1] / wanted[percent - 1] for percent in (50, 90, 99)}
 
 
 async def cost_of_connections(profile: str, seconds: float) -> tuple[float, int, float]:

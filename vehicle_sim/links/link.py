@@ -161,11 +161,11 @@ class Link:
         coming = self._outbox[0][0] if self._outbox else _NEVER
         return min(coming, *(line.expects(self._air, self._ready_at) for line in self._lines))
 
-    def advance(self, now: float) -> list[Delivery]:
-        """Let time pass; what has arrived by now, in order of time."""
+    def advance(self, now: float, ahead_s: float = 0.0) -> list[Delivery]:
+        """Let time pass; what has arrived by now or will in the next `ahead_s`, as far as known, in order."""
         self._run(now)
         arrived = []
-        while self._outbox and self._outbox[0][0] <= now:
+        while self._outbox and self._outbox[0][0] <= now + ahead_s:
             arrived.append(heapq.heappop(self._outbox)[2])
         return arrived
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -79,7 +80,7 @@ class Relay:
         """
         loop = asyncio.get_running_loop()
         options = self._options
-        self._began = loop.time()
+        self._began = time.monotonic()
         self._server = await loop.create_server(
             lambda: NearSocket(self._serve), options.listen_host, options.listen_port, backlog=_BACKLOG
         )
@@ -105,7 +106,7 @@ class Relay:
     @property
     def seconds(self) -> float:
         """Since the start."""
-        return asyncio.get_running_loop().time() - self._began
+        return time.monotonic() - self._began
 
     def statistics(self) -> Statistics:
         """Of all links so far."""
