@@ -36,7 +36,7 @@ from vehicle_sim.run import Simulation, sleepers, vehicle_names
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PARKED_HABIT: Final = Habit((60.0, 180.0), (1800.0, 7200.0), 1.0, sleeps=True)
+PARKED_HABIT: Final = Habit((60.0, 180.0), (3600.0, 4 * 3600.0), 1.0, sleeps=True, begins_parked=True)
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -57,12 +57,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """Of the process until now.
-
-    Attributes:
-        due_per_s: readings a second that its units should make, as many as sleep now.
-        lag_s: the longest time that the event loop was late, since the last figures.
-    """
+    """Of the process until now; `lag_s` is the longest time that the event loop was late, since the last."""
 
     at: float
     cpu_s: float
@@ -70,7 +65,6 @@ class Figures(msgspec.Struct, frozen=True):
     started: int = 0
     online: int = 0
     asleep: int = 0
-    due_per_s: float = 0.0
     made: int = 0
     acked: int = 0
     pending: int = 0
@@ -132,7 +126,7 @@ class Worker:
             for vehicle in names
         }
         try:
-            await Simulation(fleet, drives, PowerPolicy()).run()
+            await Simulation(fleet, drives, PowerPolicy(), awake_s=0.0).run()
         finally:
             await fleet.stop()
             fleet.release()
@@ -149,7 +143,6 @@ class Worker:
         fleet, tally = self._fleet, self._fleet.tally
         lag_s, self._lag_s = self._lag_s, 0.0
         times = self._process.cpu_times()
-        awake = fleet.started - fleet.asleep
         return Figures(
             at=time.monotonic(),
             cpu_s=times.user + times.system,
@@ -157,7 +150,6 @@ class Worker:
             started=fleet.started,
             online=fleet.registered,
             asleep=fleet.asleep,
-            due_per_s=awake * self._job.rate_hz + fleet.asleep / PowerPolicy().reading_s,
             made=tally.made,
             acked=tally.acked,
             pending=tally.pending,

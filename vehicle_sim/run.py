@@ -100,11 +100,19 @@ class Simulation:
     """The driving part of a run: every unit makes readings at its rate, spread within the period."""
 
     def __init__(
-        self, fleet: Fleet, drives: dict[str, Drive], power: PowerPolicy, clocks: Clocks | None = None
+        self,
+        fleet: Fleet,
+        drives: dict[str, Drive],
+        power: PowerPolicy,
+        clocks: Clocks | None = None,
+        *,
+        awake_s: float = _AWAKE_S,
     ) -> None:
+        """`awake_s`: how long no unit sleeps after its start."""
         self._fleet = fleet
         self._drives = drives
         self._power = power
+        self._awake_s = awake_s
         self._clocks = Clocks() if clocks is None else clocks
         self._coasts = False
 
@@ -128,7 +136,7 @@ class Simulation:
 
     async def _drive(self, vehicle: str, drive: Drive) -> None:
         pace = Pace(_now())
-        power = Power(self._power if drive.habit.sleeps else None, pace.due + _AWAKE_S)
+        power = Power(self._power if drive.habit.sleeps else None, pace.due + self._awake_s)
         read_at = float("-inf")
         passed_s = 1.0 / self._fleet.units[vehicle].rate_hz
         while True:

@@ -52,7 +52,7 @@ def test_ages_of_batches() -> None:
 def test_figures_are_of_the_measured_time_and_of_all_workers() -> None:
     empty = [Figures(at=0.0, cpu_s=1.0, rss_bytes=50_000)] * 2
     began = [Figures(at=10.0, cpu_s=4.0, rss_bytes=70_000, made=100)] * 2
-    ended = [Figures(at=20.0, cpu_s=7.0, rss_bytes=100_000, made=145, due_per_s=5.0, lag_s=0.02)] * 2
+    ended = [Figures(at=20.0, cpu_s=7.0, rss_bytes=100_000, made=145, started=5, lag_s=0.02)] * 2
     job = msgspec.structs.replace(JOB, workers=2)
     found = sim.figures(job, empty, began, ended, Came(batches=10, fresh=80, ages={99: 10}))
     assert found["bytes_per_unit"] == 10_000

@@ -29,6 +29,7 @@ class Habit:
     parked_share: of the trips that end parked; after the others it waits with the ignition on.
     sleeps: whether its unit sleeps while it is parked.
     pause_s: how long such a wait takes.
+    begins_parked: whether it stands parked when a run begins, for any part of such a stop.
     busy: how busy it is in each of 24 hours of local time, above 0 to 1: stops are longer by 1 / busy. Empty:
         alike all day.
     """
@@ -38,6 +39,7 @@ class Habit:
     parked_share: float
     sleeps: bool = False
     pause_s: Range = (5.0, 40.0)
+    begins_parked: bool = False
     busy: tuple[float, ...] = ()
 
     def stop_factor(self, hour: float | None) -> float:

@@ -103,6 +103,8 @@ class Vehicle:
         self.startled_until_s = -1.0  # the driver brakes hard
         self.doing = Doing.WAITING
         self.until_s = rng.uniform(0.0, 3.0)  # after it was added; then when it wants to set off
+        if kind.habit.begins_parked:
+            self.doing, self.until_s = Doing.PARKED, rng.uniform(0.0, kind.habit.parked_s[1])
         # While it drives:
         self.route: Sequence[int] = ()
         self.place = 0  # in the route
