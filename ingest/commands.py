@@ -134,6 +134,8 @@ class Commands:
         except PayloadError as error:
             self._refuse(vehicle, "malformed", str(error))
             return
+        if response.epoch is not None:
+            self._heard(vehicle, response.epoch)  # now: it may wait for the database
         if len(self._responses) >= WAITING:
             self._refuse(vehicle, "dropped", "no room")  # the command is sent again, and answered again
         else:
@@ -288,7 +290,7 @@ class Commands:
     async def _store(
         self, connection: Connection, batch: list[tuple[str, Response]]
     ) -> list[tuple[str, int]]:
-        """Fold responses into their commands; the sessions that were heard, by vehicle."""
+        """Fold responses into their commands; the sessions of those that do not tell theirs, by vehicle."""
         heard: list[tuple[str, int]] = []
         written: dict[UUID, dict[str, Any]] = {}
         refused: set[UUID] = set()
@@ -304,8 +306,8 @@ class Commands:
                     self._refuse(vehicle, "unknown" if row is None else "other vehicle", response.id)
                     continue
                 self._metrics.responses.inc()
-                if (epoch := response.epoch or row["epoch"]) is not None:
-                    heard.append((vehicle, epoch))
+                if response.epoch is None and row["epoch"] is not None:
+                    heard.append((vehicle, row["epoch"]))
                 if progress[number].state not in TERMINAL and not_taken(response, row["epoch"]):
                     if number not in refused:
                         refused.add(number)

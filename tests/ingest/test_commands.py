@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ACCEPTED, SUCCEEDED, FAILED = ResponseState.ACCEPTED, ResponseState.SUCCEEDED, ResponseState.FAILED
 SLEEP_S = 3600
+HEARD = "SELECT deadline - interval '75 s' FROM fleet.registration"  # update interval and grace
 
 
 @pytest_asyncio.fixture
@@ -265,7 +267,7 @@ async def test_it_waits_while_the_broker_is_away(platform: Platform, connection:
     assert (await unit.command()).id == str(made)
 
 
-async def test_a_response_is_kept_while_the_database_is_away(
+async def test_a_response_is_kept_while_the_database_is_away_and_is_a_sign_of_life_when_it_came(
     plain_server: PlainServer, tmp_path: Path
 ) -> None:
     with fresh_database(plain_server) as database:
@@ -276,6 +278,7 @@ async def test_a_response_is_kept_while_the_database_is_away(
             await unit.attach()
             async with connected(database.owner) as connection:
                 made = await queue(connection, "car")
+                attached = await connection.fetchval(HEARD)
             command = await unit.command()
             await asyncio.to_thread(plain_server.stop)
             try:
@@ -283,9 +286,14 @@ async def test_a_response_is_kept_while_the_database_is_away(
                 await unit.respond(command.id, SUCCEEDED)
                 await platform.until(lambda: bool(_service(platform).commands._responses), timeout_s=30)
             finally:
+                away_until = datetime.now(UTC)
                 plain_server.start()  # not in a thread: the server ends with the thread that started it
             async with connected(database.owner) as connection:
                 await reaches(connection, made, "succeeded")
+                async with asyncio.timeout(30):
+                    while (heard := await connection.fetchval(HEARD)) == attached:
+                        await asyncio.sleep(0.01)
+            assert attached < heard < away_until, "not when it could be stored"
         finally:
             await platform.stop()
 
