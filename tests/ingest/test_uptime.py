@@ -81,7 +81,7 @@ def hides(silence: Silence, region: str, state: str, second: int, view: str) -> 
 
 def silent_times(random: Random) -> list[Silence]:
     """Each region is silent now and then, and one of them is so yet."""
-    found = []
+    found, at = [], 0
     for region in ("south", "north"):
         at = 0
         for _ in range(random.randrange(4)):

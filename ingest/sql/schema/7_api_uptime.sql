@@ -19,7 +19,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         SELECT v.id FROM fleet.vehicle AS v WHERE v.erased_at IS NULL AND uptime.vehicle_id IS NULL
         UNION ALL
         SELECT v.id FROM fleet.vehicle AS v WHERE v.erased_at IS NULL AND v.id = uptime.vehicle_id
-    ), known AS (
+    ), known AS NOT MATERIALIZED (
         SELECT b.* FROM wanted AS w CROSS JOIN LATERAL (
             SELECT p.vehicle_id, p.cursor, p.at AS moment, p.state, p.reason, p.region FROM fleet.presence_event AS p
             WHERE p.vehicle_id = w.id AND p.at <= uptime.since
@@ -41,7 +41,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
             SELECT p.vehicle_id, p.cursor, p.learned_at, p.state, p.reason, p.region FROM fleet.presence_event AS p
             WHERE p.vehicle_id = w.id AND p.learned_at > uptime.since AND p.learned_at < uptime.until OFFSET 0
         ) AS b WHERE uptime.view = 'learned_at'
-    ), spans AS (
+    ), spans AS NOT MATERIALIZED (
         SELECT k.region, k.state, k.reason, greatest(k.moment, uptime.since) AS began,
             least(uptime.until, min(k.moment) OVER (
                 PARTITION BY k.vehicle_id ORDER BY k.cursor ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
@@ -55,17 +55,19 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
             ARRAY['online', 'suspect', 'asleep', 'offline']
         FROM api.silences AS q
         WHERE uptime.view = 'learned_at' AND q.since < uptime.until AND coalesce(q.until, uptime.until) > uptime.since
-    ), divided AS (
-        SELECT s.region, s.state, extract(epoch FROM s.ended - s.began) AS whole, coalesce((
-            SELECT sum(extract(epoch FROM least(s.ended, q.ended) - greatest(s.began, q.began)))
-            FROM silent AS q
-            WHERE q.region = s.region AND s.state = ANY (q.hides) AND q.began < s.ended AND q.ended > s.began
-        ), 0) AS hidden
-        FROM spans AS s WHERE s.ended > s.began AND s.reason <> 'revoked'
+    ), hidden AS (
+        SELECT s.region, s.state, sum(extract(epoch FROM least(s.ended, q.ended) - greatest(s.began, q.began))) AS seconds
+        FROM silent AS q JOIN spans AS s ON s.region = q.region AND s.state = ANY (q.hides)
+            AND q.began < s.ended AND q.ended > s.began
+        WHERE s.ended > s.began AND s.reason <> 'revoked'
+        GROUP BY s.region, s.state
     ), counted AS (
-        SELECT d.region, d.state, d.whole - d.hidden AS seconds FROM divided AS d
+        SELECT s.region, s.state, sum(extract(epoch FROM s.ended - s.began)) AS seconds
+        FROM spans AS s WHERE s.ended > s.began AND s.reason <> 'revoked' GROUP BY s.region, s.state
         UNION ALL
-        SELECT d.region, 'unknown', d.hidden FROM divided AS d
+        SELECT h.region, h.state, -h.seconds FROM hidden AS h
+        UNION ALL
+        SELECT h.region, 'unknown', h.seconds FROM hidden AS h
     )
     SELECT c.region, c.state, sum(c.seconds)::double precision FROM counted AS c
     GROUP BY c.region, c.state HAVING sum(c.seconds) > 0
