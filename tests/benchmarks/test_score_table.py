@@ -28,7 +28,7 @@ def score(link: str, **readings: int) -> str:
         "down": air,
     }
     return json.dumps(
-        {"vehicles": 200, "duration_s": 601.2, "seed": 5, "report": report, "truth": "/home/me"}
+        {"vehicles": 200, "duration_s": 601.2, "seed": 5, "report": report, "truth": "/mine"}
     )
 
 
@@ -58,9 +58,9 @@ def test_what_is_no_score_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_scores_are_kept_without_what_names_the_machine(tmp_path: Path) -> None:
-    (tmp_path / "b.json").write_text(score("trace:/home/me/b.up@7"))
+    (tmp_path / "b.json").write_text(score("trace:/mine/b.up@7"))
     (kept,) = keep([tmp_path / "b.json"], tmp_path / "kept")
-    assert "/home/me" not in kept.read_text()
+    assert "/mine" not in kept.read_text()
     assert document(read([kept])) == document(read([tmp_path / "b.json"]))
 
 

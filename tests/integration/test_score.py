@@ -46,7 +46,7 @@ def test_a_score_finds_readings_that_are_lost_stored_twice_or_altered(
 def scored(platform: RunningPlatform, page: Path) -> dict[str, Any]:
     """What a short run on LTE links says of itself; its page is written too."""
     ended = platform.run(
-        *("sim", "run", "--vehicles", str(VEHICLES), "--duration", "5", "--seed", "3", "--link", "lte"),
+        *("sim", "run", "--vehicles", str(VEHICLES), "--duration", "3", "--seed", "3", "--link", "lte"),
         *("--score", "--json", "--html", str(page)),
     )
     assert ended.returncode == 0, ended.stderr

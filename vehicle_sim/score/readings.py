@@ -104,8 +104,8 @@ class Account(msgspec.Struct, frozen=True):
         )
 
 
-def account(boot: Boot, rows: Rows, held: Ledger) -> Account:
-    """Compare one boot."""
+def account(boot: Boot, rows: Rows, held: Ledger, *, complete: bool = True) -> Account:
+    """Compare one boot. Where the record is not complete, later numbers may well have been made."""
     used: Ranges = ((1, boot.last_seq),) if boot.last_seq else EMPTY
     found = rows.numbers
     stored = ledger.intersect(used, found)
@@ -129,7 +129,7 @@ def account(boot: Boot, rows: Rows, held: Ledger) -> Account:
         events=ledger.count(ledger.intersect(used, boot.events)),
         duplicates=rows.copies,
         quarantined=ledger.count(ledger.intersect(stored, held.quarantined)),
-        invented=ledger.count(ledger.subtract(found, used)),
+        invented=ledger.count(ledger.subtract(found, used)) if complete else 0,
         contradicted=ledger.count(ledger.subtract(_contradicted(boot, used, found, held), lost)),
         altered=sum(_size(boot, block) for block, total in compared.items() if sums[block] != total),
         compared=sum(_size(boot, block) for block in compared),

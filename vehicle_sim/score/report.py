@@ -11,7 +11,7 @@ import msgspec
 from vehicle_sim.score import presence
 from vehicle_sim.score.commands import Commands, Said, compare
 from vehicle_sim.score.goals import Tolerances, by_vehicle, goals
-from vehicle_sim.score.presence import Goal, Shown, State
+from vehicle_sim.score.presence import Shown, State
 from vehicle_sim.score.readings import Account, Ledger, Rows, account
 from vehicle_sim.score.statistics import Spread, spread
 from vehicle_sim.truth import distances
@@ -119,7 +119,7 @@ def judge_presence(
     """All vehicles, up to a moment. A vehicle that nothing is shown of counts as unknown."""
     seconds = wrong = unknown = 0.0
     false_offline = false_online = 0
-    by_state: Counter[str] = Counter()
+    by_state: defaultdict[str, float] = defaultdict(float)
     noticed: defaultdict[str, list[float | None]] = defaultdict(list)
     for vehicle, mine in by_vehicle(changes).items():
         wanted = goals(mine, allowed)
@@ -129,7 +129,7 @@ def judge_presence(
         false_offline += verdict.false_offline
         false_online += presence.false_online(wanted, seen, until)
         for what, lasted in presence.wrong_by_state(wanted, seen, until).items():
-            by_state[what] += lasted  # type: ignore[assignment] # seconds
+            by_state[what] += lasted
             if what.startswith(State.UNKNOWN):
                 unknown += lasted
             else:
@@ -143,7 +143,9 @@ def judge_presence(
         false_offline=false_offline,
         false_online=false_online,
         delays={kind: _noticed(found) for kind, found in sorted(noticed.items())},
-        wrong_by_state={what: round(lasted, 3) for what, lasted in by_state.most_common()},
+        wrong_by_state={
+            what: round(by_state[what], 3) for what in sorted(by_state, key=by_state.__getitem__)
+        },
         tolerances=allowed,
     )
 
@@ -212,7 +214,8 @@ def report(
     total = Account()
     for boot in boots:
         key = boot.vehicle, boot.boot
-        total += account(boot, claims.rows.get(key, Rows()), claims.ledgers.get(key, Ledger()))
+        rows, held = claims.rows.get(key, Rows()), claims.ledgers.get(key, Ledger())
+        total += account(boot, rows, held, complete=run.ended_at is not None)
     changes = [one for one in happened if isinstance(one, Change)]
     last = max((one.at for one in happened), default=run.began_at)
     return Report(
@@ -230,8 +233,3 @@ def report(
         down=air(run.down, total.stored),
         faults=dict(Counter(one.kind for one in happened if isinstance(one, Fault))),
     )
-
-
-def goals_of(changes: Iterable[Change], allowed: Tolerances) -> dict[str, list[Goal]]:
-    """What should have been shown of each vehicle, for plots."""
-    return {vehicle: goals(mine, allowed) for vehicle, mine in by_vehicle(changes).items()}

@@ -89,6 +89,8 @@ def test_a_row_that_the_ledger_does_not_know_is_a_contradiction() -> None:
 def test_a_row_of_a_number_that_was_never_used_is_invented() -> None:
     found = account(boot_of(4), rows_of(((1, 5),)), Ledger(received=((1, 5),)))
     assert (found.stored, found.invented, found.unexplained) == (4, 1, 1)
+    cut_off = account(boot_of(4), rows_of(((1, 5),)), Ledger(received=((1, 5),)), complete=False)
+    assert (cut_off.stored, cut_off.unexplained) == (4, 0)
 
 
 def test_quarantined_readings_are_stored_and_not_compared() -> None:
