@@ -89,11 +89,6 @@ class Witness:
         if boot in self.boots:  # else it was made before this run
             self.boots[boot].torn = ledger.union(self.boots[boot].torn, seqs)
 
-    def tore(self, boot: str, seqs: Ranges) -> None:
-        """Readings of an earlier life that waited on its disk are not there any more, not even their boot."""
-        if boot in self.boots:  # else it was made before this run
-            self.boots[boot].torn = ledger.union(self.boots[boot].torn, seqs)
-
     def settle(self, logs: Iterable[BootLog]) -> None:
         """What is still in the spool now."""
         left: dict[str, tuple[Ranges, Ranges]] = {
