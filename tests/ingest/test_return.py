@@ -174,6 +174,34 @@ async def test_each_is_paged_once_but_who_has_spoken(connection: Connection, sma
     assert sorted(gateway.paged) == names[:-1]
 
 
+async def test_who_does_not_speak_after_a_return_has_settled_within_its_interval_and_the_grace(
+    connection: Connection, small_parts: None
+) -> None:
+    """Also one that was lost just before: its will may have been that of a dying broker."""
+    gateway, names = await attached(connection)
+    often, lost, patient = names[:3]
+    gateway.now = 110.0
+    gateway.hear(often, Claim(ClaimKind.UPDATE, 1, START, n=2, update_interval=5))
+    gateway.hear(patient, Claim(ClaimKind.UPDATE, 1, START, n=2, keep_alive=600))
+    gateway.now = 112.0
+    gateway.hear(lost, will(1))
+    await gateway.registrar.turn(connection)
+    gateway.now = 115.0
+    await gateway.blind_for(50)
+    await gateway.registrar.turn(connection)
+    gateway.now = 165 + 5 + TIMERS.grace_s
+    await gateway.registrar.turn(connection)
+    blind, overdue = "unknown (gateway) 115", "suspect (overdue) {:g}"
+    histories = await gateway.histories(names)
+    assert histories[often][1:] == [blind, overdue.format(gateway.now)]
+    assert histories[lost][1:] == ["suspect (lost) 112", blind]
+    gateway.now = 165 + TIMERS.update_interval_s + TIMERS.grace_s
+    for _ in range(VEHICLES // PART):  # the sweep takes parts, too
+        await gateway.registrar.turn(connection)
+    histories = await gateway.histories(names)
+    assert {histories[name][-1] for name in names[1:]} == {overdue.format(gateway.now)}
+
+
 async def test_a_database_that_fails_on_the_way_tells_nobody_twice(
     connection: Connection, small_parts: None
 ) -> None:
