@@ -2,8 +2,7 @@
 
 A path is the number of the base cell (0 to 121) and then one digit (0 to 6) for each resolution, so a coarser
 cell is a prefix: its subtree is one filter. A unit publishes in its cell of resolution 9 (edge 200 m). It
-hears CAMs of that cell and the six around it (at least 300 m), and DENMs of its cell of resolution 7 (edge
-1.4 km) and the six around that (at least 2 km).
+hears CAMs of that cell and two rings around it, DENMs of its cell of resolution 7 (edge 1.4 km) and one ring.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 Kind = Literal["cam", "denm"]
 
 PUBLISHED: Final = 9  # resolution
-HEARD: Final[dict[Kind, int]] = {"cam": 9, "denm": 7}
+_HEARD: Final[dict[Kind, tuple[int, int]]] = {"cam": (9, 2), "denm": (7, 1)}  # resolution, rings
 _DIGIT_BITS: Final = 3
 _FINEST: Final = 15
 _BASE_CELLS: Final = 122
@@ -78,9 +77,10 @@ def publish_topic(region: str, kind: Kind, cell: str, station_id: int, *, uper: 
 
 
 def heard_filters(region: str, kind: Kind, lat: float, lon: float) -> list[str]:
-    """What a unit at this position (degrees) subscribes to: at most 7 filters, JSON and UPER."""
-    center = h3.latlng_to_cell(lat, lon, HEARD[kind])
-    return [f"{PREFIX}/{region}/v2x/{kind}/{cell_path(cell)}/#" for cell in sorted(h3.grid_disk(center, 1))]
+    """What a unit at this position (degrees) subscribes to: 19 filters for CAMs, 7 for DENMs."""
+    resolution, rings = _HEARD[kind]
+    around = h3.grid_disk(h3.latlng_to_cell(lat, lon, resolution), rings)
+    return [f"{PREFIX}/{region}/v2x/{kind}/{cell_path(cell)}/#" for cell in sorted(around)]
 
 
 def denm_filter(region: str) -> str:

@@ -12,6 +12,7 @@ import h3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyproj import Geod
 
 from fleetcell import uper
 from fleetcell.contract.errors import PayloadError, TopicError
@@ -24,6 +25,7 @@ CHECKED = json.loads(Path(__file__).with_name("v2x_checked.json").read_text())["
 """Messages of ours as UPER, with the values that another ASN.1 implementation read; see docs/v2x.md."""
 
 MESSAGES = CAMS | DENMS
+GEOD = Geod(ellps="WGS84")
 PLACES = st.tuples(st.floats(-89.9, 89.9), st.floats(-180.0, 180.0))
 
 
@@ -212,7 +214,7 @@ def test_a_unit_hears_itself_and_those_nearby(
     cell = cells.published_cell(*place)
     topic = cells.publish_topic("north", kind, cell, station, uper=packed)
     filters = cells.heard_filters("north", kind, *place)
-    assert len(filters) <= 7
+    assert len(filters) <= {"cam": 19, "denm": 7}[kind]
     assert sum(topic.startswith(name.removesuffix("#")) for name in filters) == 1
     parsed = parse_v2x(topic)
     assert parsed.uper is packed
@@ -220,3 +222,15 @@ def test_a_unit_hears_itself_and_those_nearby(
     assert cells.near_cell(cell, *place)
     with pytest.raises(TopicError, match="pseudonym"):
         cells.check_sender(parsed, station ^ 1)
+
+
+@given(PLACES, st.floats(0, 360), st.floats(0, 1))
+def test_cams_are_heard_from_300_m_and_denms_from_900_m(
+    place: tuple[float, float], towards: float, share: float
+) -> None:
+    reach: dict[cells.Kind, float] = {"cam": 300.0, "denm": 900.0}
+    for kind, metres in reach.items():
+        lon, lat, _ = GEOD.fwd(place[1], place[0], towards, metres * share)
+        for one, other in ((place, (lat, lon)), ((lat, lon), place)):
+            topic = cells.publish_topic("north", kind, cells.published_cell(*other), 1)
+            assert any(topic.startswith(name[:-1]) for name in cells.heard_filters("north", kind, *one))
