@@ -5,6 +5,8 @@ Real transactions of `ingest.register` on the embedded PostgreSQL as shipped, wi
 - idle: the registrar's turns, one a second, with nothing due; a look for revoked vehicles every third.
 - updates: the periodic claims of all vehicles at the default interval, in batches as they come.
 - all due: every deadline passes at the same moment, as after a long night; batch by batch.
+- return: the gateway was blind, and all become unknown (gateway), batch by batch. A claim that comes as one begins
+  waits for it, and for its own transaction after it.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from fleetcell.contract.messages import Claim, ClaimKind
 from fleetcell.contract.presence import Timers
 from ingest.claims import Heard
 from ingest.database import connect
+from ingest.folding import Return
 from ingest.register import PART, Register
 from ingest.registrar import REVOKED_EVERY_S, TICK_S
 
@@ -39,6 +42,8 @@ REGISTER = """
     SELECT id, 'online', 'attach', now(), 1, 1, $1, now() + interval '1 day' + id * interval '1 ms'
     FROM fleet.vehicle
 """
+
+ONLINE = "UPDATE fleet.registration SET state = 'online', reason = 'attach', deadline = now() + interval '1 day'"
 
 
 async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
@@ -60,6 +65,8 @@ async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
         again = await idle_turns(connection, register, seconds / 3)
         say("all due")
         due = await all_due(connection, register)
+        say("return")
+        back = await all_back(connection, register, ids)
         await connection.close()
     return {
         "idle_core_share": round(idle.busy_s / idle.units / TICK_S, 5),
@@ -68,6 +75,8 @@ async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
         "update_us": round(updates.busy_s / updates.units * 1e6, 1),
         "all_due_s": round(due.elapsed_s, 2),
         "longest_batch_ms": round(due.longest_s * 1000, 1),
+        "return_s": round(back.elapsed_s, 2),
+        "return_longest_wait_ms": round(back.longest_s * 1000, 1),
     }
 
 
@@ -125,6 +134,35 @@ async def all_due(connection: Connection, register: Register) -> Cost:
         outcome = await register.sweep(connection, lambda _: None, age_s=float)
         more = outcome.more
         cost.units += len(outcome.now)
+        cost.longest_s = max(cost.longest_s, time.monotonic() - began)
+    assert cost.units == VEHICLES
+    cost.elapsed_s = time.monotonic() - start
+    return cost
+
+
+async def all_back(connection: Connection, register: Register, ids: dict[str, int]) -> Cost:
+    """`longest_s`: the most that a claim waited."""
+    await connection.execute(ONLINE)
+    start = time.monotonic()
+    cost, back, speaking = Cost(), Return(start), sorted(ids, key=lambda name: -ids[name])
+    more = True
+    while more:
+        began = time.monotonic()
+        outcome = await register.returned(connection, back.after, spoken=back.spoken)
+        more, back.after = outcome.more, outcome.last_id
+        cost.units += len(outcome.now)
+        heard, name = Heard(), speaking[len(back.spoken)]
+        heard.add(name, Claim(ClaimKind.ATTACH, 2, datetime.now(UTC), n=1), began)
+        taken = await register.take(
+            connection,
+            heard,
+            {name: ids[name]},
+            age_s=lambda at: time.monotonic() - at,
+            address=lambda _: None,
+            blind_window=True,
+            back=back,
+        )
+        back.spoken |= taken.told
         cost.longest_s = max(cost.longest_s, time.monotonic() - began)
     assert cost.units == VEHICLES
     cost.elapsed_s = time.monotonic() - start
