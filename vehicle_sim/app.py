@@ -83,12 +83,15 @@ async def run_simulation(options: RunOptions) -> Score:
         fleet.claim_free(vehicle_names(), options.vehicles)
         await unless(stopped, fleet.provision())
         parking = sleepers(fleet.units, options.sleepers)
-        traffic = await asyncio.to_thread(Traffic, network, seed, startled_every_s=_STARTLED_EVERY_S)
+        usual = ALWAYS_OUT if options.start_hour is None else None  # with a time of day, that of the kind
+        traffic = await asyncio.to_thread(
+            Traffic, network, seed, options.start_hour, startled_every_s=_STARTLED_EVERY_S
+        )
         drives = {
             vehicle: Drive(
                 network,
                 f"{seed}:{vehicle}",
-                habit=ERRANDS if vehicle in parking else ALWAYS_OUT,
+                habit=ERRANDS if vehicle in parking else usual,
                 kind=kind_of(vehicle),
                 traffic=traffic,
                 gnss=GnssErrors() if options.gnss_errors else None,

@@ -52,6 +52,7 @@ class RunOptions:
     clock_errors: bool = False
     seed: int | None = None
     link: str = "perfect"
+    start_hour: float | None = None  # local time at the beginning; vehicles are used as their kinds are
     faults: Path | None = None  # what goes wrong, and when
     v2x: V2xOptions = SILENT  # what the vehicles say to each other
     region: str | None = None
@@ -72,6 +73,8 @@ class RunOptions:
             raise ConfigError(f"--rate {self.rate_hz:g}: more than 0 and at most {MAX_RATE_HZ:g} Hz")
         if self.duration_s is not None and self.duration_s <= 0:
             raise ConfigError(f"--duration {self.duration_s:g}: more than 0 seconds")
+        if self.start_hour is not None and not 0 <= self.start_hour < 24:
+            raise ConfigError(f"--start-hour {self.start_hour:g}: from 0 to below 24")
         if not 0 <= self.sleepers <= 1:
             raise ConfigError(f"--sleepers {self.sleepers:g}: a share from 0 to 1")
         if self.drain_s is not None and self.drain_s < 0:

@@ -59,6 +59,10 @@ def run(
     clock_errors: Annotated[
         bool, typer.Option("--clock-errors", help="Clocks drift, and jump to 1970 or by 1,024 weeks.")
     ] = False,
+    start_hour: Annotated[
+        float | None,
+        typer.Option(help="Local time at the beginning, 0 to 24: vehicles keep the hours of their kind."),
+    ] = None,
     faults_file: Annotated[
         Path | None, typer.Option("--faults", help="YAML file of what goes wrong when; see docs/faults.md.")
     ] = None,
@@ -94,6 +98,7 @@ def run(
         clock_errors=clock_errors,
         seed=seed,
         link=link,
+        start_hour=start_hour,
         faults=faults_file,
         region=region,
         roads=roads_file,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import random
 
 Range = tuple[float, float]
 
@@ -30,8 +33,8 @@ class Habit:
     sleeps: whether its unit sleeps while it is parked.
     pause_s: how long such a wait takes.
     begins_parked: whether it stands parked when a run begins, for any part of such a stop.
-    busy: how busy it is in each of 24 hours of local time, above 0 to 1: stops are longer by 1 / busy. Empty:
-        alike all day.
+    busy: how busy it is in each of 24 hours of local time, above 0 to 1: that much of a stop's time passes.
+        Empty: alike all day.
     """
 
     trip_s: Range
@@ -42,11 +45,30 @@ class Habit:
     begins_parked: bool = False
     busy: tuple[float, ...] = ()
 
-    def stop_factor(self, hour: float | None) -> float:
-        """How many times longer stops are at this hour (0 to 24, local) than in the busiest."""
+    def stop_s(self, busiest_s: float, hour: float | None) -> float:
+        """How long a stop lasts that begins at this hour (0 to 24, local), s.
+
+        `busiest_s` is how long it would last in the busiest hours; a stop that begins in the night ends with
+        the morning.
+        """
         if not self.busy or hour is None:
-            return 1.0
-        return 1.0 / self.busy[int(hour) % 24]
+            return busiest_s
+        passed, left = 0.0, busiest_s
+        while True:
+            share, next_hour = self.busy[int(hour) % 24], math.floor(hour) + 1
+            hour_s = (next_hour - hour) * 3600
+            if left <= share * hour_s:
+                return passed + left / share
+            left -= share * hour_s
+            passed, hour = passed + hour_s, next_hour
+
+    def still_parked_s(self, rng: random.Random, hour: float) -> float | None:
+        """How long a vehicle still stands that is looked at first at this hour, s; None: it is out."""
+        parked_s = self.stop_s(sum(self.parked_s) / 2, hour) * self.parked_share
+        out_s = sum(self.trip_s) / 2 + sum(self.pause_s) / 2 * (1 - self.parked_share)
+        if rng.random() * (parked_s + out_s) >= parked_s:
+            return None
+        return self.stop_s(rng.uniform(*self.parked_s) * rng.random(), hour)
 
 
 ALWAYS_OUT: Final = Habit((120.0, 900.0), (120.0, 600.0), 0.15)

@@ -93,9 +93,14 @@ class Traffic:
         return self._ticks * TICK_S
 
     def add(self, vehicle: Vehicle) -> None:
-        """Put a vehicle at the kerb where it stands."""
+        """Put a vehicle at the kerb where it stands; with a day profile, many stay parked there at first."""
         vehicle.index = len(self.vehicles)
         self.vehicles.append(vehicle)
+        hour = self._hour(self.t_s)
+        if hour is not None:
+            parked_s = vehicle.kind.habit.still_parked_s(vehicle.rng, hour)
+            if parked_s is not None:
+                vehicle.doing, vehicle.until_s = Doing.PARKED, parked_s
         vehicle.until_s += self.t_s
         vehicle.note(self.t_s)
         heappush(self._standing, (vehicle.until_s, vehicle.index))
@@ -299,8 +304,7 @@ class Traffic:
         if v.powertrain.low(v.levels):
             self._stop(v, Doing.REFILLING, v.powertrain.refill_s(v.levels), t)
         elif rng.random() < habit.parked_share:
-            factor = habit.stop_factor(self._hour(t))
-            self._stop(v, Doing.PARKED, rng.uniform(*habit.parked_s) * factor, t)
+            self._stop(v, Doing.PARKED, habit.stop_s(rng.uniform(*habit.parked_s), self._hour(t)), t)
             v.powertrain.load_kg = rng.uniform(*v.kind.load_kg)
         else:
             self._pull_over(v, rng.uniform(*habit.pause_s), t)

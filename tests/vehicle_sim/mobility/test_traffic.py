@@ -282,10 +282,9 @@ def test_the_day_has_its_hours() -> None:
     for kind in KINDS.values():
         assert len(kind.habit.busy) == 24
         assert all(0 < busy <= 1 for busy in kind.habit.busy)
-    assert CAR.habit.stop_factor(3.0) == pytest.approx(20)
-    assert CAR.habit.stop_factor(7.5) == 1.0
-    assert CAR.habit.stop_factor(None) == 1.0
-    assert ERRANDS.stop_factor(3.0) == 1.0
+    assert CAR.habit.stop_s(60.0, 3.0) == pytest.approx(60 * 20)  # of a night
+    assert CAR.habit.stop_s(60.0, 7.5) == CAR.habit.stop_s(60.0, None) == 60.0
+    assert ERRANDS.stop_s(60.0, 3.0) == 60.0
     parked = []
     for hour in (3.0, 8.0):
         traffic = Traffic(GRID, 1, start_hour=hour)
@@ -295,6 +294,34 @@ def test_the_day_has_its_hours() -> None:
         traffic.run_until(1200.0)
         parked.append(sum(v.doing is Doing.PARKED for v in traffic.vehicles))
     assert parked[0] > parked[1] + 5
+
+
+def test_a_stop_that_begins_in_the_night_ends_with_the_morning() -> None:
+    assert CAR.habit.stop_s(3600.0, 2.0) == pytest.approx(4 * 3600 + 0.8 * 3600)  # 0.05 an hour, then 1
+    assert CAR.habit.stop_s(3600.0, 23.5) == pytest.approx(1800 + 6 * 3600 + 0.45 * 3600)
+
+
+@given(st.sampled_from([kind.habit for kind in KINDS.values()]), st.floats(0, 24), st.floats(0, 90_000))
+def test_a_stop_takes_as_long_as_its_hours_are_busy(habit: Habit, hour: float, busiest_s: float) -> None:
+    lasts_s = habit.stop_s(busiest_s, hour)
+    assert lasts_s >= busiest_s - 1e-6
+    longer_s = habit.stop_s(busiest_s + 60.0, hour)
+    assert 60.0 - 1e-6 <= longer_s - lasts_s <= 60.0 / min(habit.busy) + 1e-6
+    step_s = 60.0
+    times = [hour + second * step_s / 3600 for second in range(int(lasts_s / step_s) + 1)]
+    assert sum(habit.busy[int(at) % 24] * step_s for at in times) == pytest.approx(busiest_s, abs=600)
+
+
+def test_at_night_most_private_cars_are_parked_from_the_beginning_and_in_the_morning_fewer() -> None:
+    parked = {}
+    for hour in (None, 3.0, 8.0):
+        traffic = Traffic(GRID, 1, start_hour=hour)
+        for number in range(200):
+            traffic.add(Vehicle(GRID, number, CAR))
+        parked[hour] = sum(v.doing is Doing.PARKED for v in traffic.vehicles)
+    assert parked[None] == 0
+    assert parked[3.0] > parked[8.0] > 100
+    assert parked[3.0] > 180
 
 
 def test_kinds_differ_on_the_road() -> None:
