@@ -156,11 +156,9 @@ class Interrogation:
         boots = {boot.boot: boot for boot in self._boots[vehicle]}
         if boots:
             await self._ledgers(vehicle, boots)
-            await self._rows(vehicle, boots)
-        if any(boot.events for boot in boots.values()):
-            async for event in self._items("/api/v1/events", _Event, limit=_SMALL_PAGE, vehicle=vehicle):
-                if event.boot in boots:
-                    self._of(vehicle, event.boot).add_event(event.seq)
+            rows = await self._rows(vehicle, boots)
+            for boot, one in rows.items():
+                self._claims.rows[vehicle, boot] = one.stored()
         path, since = f"/api/v1/vehicles/{vehicle}/presence", _time(self._run.began_at - _BEFORE_S)
         found = self._items(path, _Presence, limit=_SMALL_PAGE, since=since, view="learned_at")
         changes = [change async for change in found]
@@ -183,23 +181,24 @@ class Interrogation:
                     again=held.duplicates,
                 )
 
-    async def _rows(self, vehicle: str, boots: dict[str, Boot]) -> None:
+    async def _rows(self, vehicle: str, boots: dict[str, Boot]) -> dict[str, Rows]:
+        """Every row of these boots, readings and events."""
+        rows = {boot: Rows() for boot in boots}
         dates = [boot.first_ms for boot in boots.values() if boot.first_ms is not None]
         began_ms = self._run.began_at * 1000
         since = min((date for date in dates if date >= _EARLIEST_MS), default=began_ms)
-        path = f"/api/v1/vehicles/{vehicle}/telemetry"
-        async for reading in self._items(
-            path, _Reading, limit=_PAGE, signals="lat,lon", since=_time(min(since, began_ms) / 1000 - 1.0)
-        ):
-            if reading.boot in boots:
-                where = reading.signals
-                self._of(vehicle, reading.boot).add(
-                    reading.seq,
-                    round(reading.time.timestamp() * 1000),
-                    where.lat,
-                    where.lon,
-                    noted=bool(reading.quality),
+        path, since_time = f"/api/v1/vehicles/{vehicle}/telemetry", _time(min(since, began_ms) / 1000 - 1.0)
+        async for reading in self._items(path, _Reading, limit=_PAGE, signals="lat,lon", since=since_time):
+            if reading.boot in rows:
+                time_ms, where = round(reading.time.timestamp() * 1000), reading.signals
+                rows[reading.boot].add(
+                    reading.seq, time_ms, where.lat, where.lon, noted=bool(reading.quality)
                 )
+        if any(boot.events for boot in boots.values()):
+            async for event in self._items("/api/v1/events", _Event, limit=_SMALL_PAGE, vehicle=vehicle):
+                if event.boot in rows:
+                    rows[event.boot].add_event(event.seq)
+        return rows
 
     async def _commands(self) -> None:
         async for command in self._items("/api/v1/commands", _Command, limit=_SMALL_PAGE):
@@ -208,9 +207,6 @@ class Interrogation:
                 return
             if command.vehicle in self._boots:
                 self._claims.commands[command.id] = Said(command.state, command.outcome, created_at)
-
-    def _of(self, vehicle: str, boot: str) -> Rows:
-        return self._claims.rows.setdefault((vehicle, boot), Rows())
 
     # -- the asking ---------------------------------------------------------------------------------
 

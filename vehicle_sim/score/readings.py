@@ -6,7 +6,6 @@ Rows are counted, whatever the ledger says; then the ledger is compared with the
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,12 +13,21 @@ from fleetcell.contract import ledger
 from fleetcell.contract.ledger import EMPTY, Ranges
 from vehicle_sim.truth.records import BLOCK, Boot, add, block_of, checksum
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+
+class Stored(msgspec.Struct, frozen=True):
+    """The rows of one boot.
+
+    numbers: those that have a row at least. copies: rows beyond the first of a number. sums: the checksums of
+    the blocks that can be compared.
+    """
+
+    numbers: Ranges = EMPTY
+    copies: int = 0
+    sums: dict[int, int] = {}
 
 
 class Rows:
-    """The rows of one boot as they were read, one by one."""
+    """The rows of one boot as they are read, one by one."""
 
     def __init__(self) -> None:
         self._times: Counter[int] = Counter()
@@ -38,19 +46,13 @@ class Rows:
         """A row of an event."""
         self._times[seq] += 1
 
-    @property
-    def numbers(self) -> Ranges:
-        """Those that have a row at least."""
-        return ledger.from_numbers(self._times)
-
-    @property
-    def copies(self) -> int:
-        """Rows beyond the first of a number."""
-        return self._times.total() - len(self._times)
-
-    def sums(self) -> Mapping[int, int]:
-        """The checksums of the blocks that can be compared."""
-        return {block: total for block, total in self._sums.items() if block not in self._noted}
+    def stored(self) -> Stored:
+        """What they come to; much smaller than the rows."""
+        return Stored(
+            ledger.from_numbers(self._times),
+            self._times.total() - len(self._times),
+            {block: total for block, total in self._sums.items() if block not in self._noted},
+        )
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -104,7 +106,7 @@ class Account(msgspec.Struct, frozen=True):
         )
 
 
-def account(boot: Boot, rows: Rows, held: Ledger, *, complete: bool = True) -> Account:
+def account(boot: Boot, rows: Stored, held: Ledger, *, complete: bool = True) -> Account:
     """Compare one boot. Where the record is not complete, later numbers may well have been made."""
     used: Ranges = ((1, boot.last_seq),) if boot.last_seq else EMPTY
     found = rows.numbers
@@ -116,8 +118,7 @@ def account(boot: Boot, rows: Rows, held: Ledger, *, complete: bool = True) -> A
         left = ledger.subtract(left, parts[name])
     lost = left
     blocks = _whole_blocks(boot, stored)
-    sums = rows.sums()
-    compared = {block: total for block, total in blocks.items() if block in sums}
+    compared = {block: total for block, total in blocks.items() if block in rows.sums}
     return Account(
         made=ledger.count(used),
         stored=ledger.count(stored),
@@ -131,7 +132,7 @@ def account(boot: Boot, rows: Rows, held: Ledger, *, complete: bool = True) -> A
         quarantined=ledger.count(ledger.intersect(stored, held.quarantined)),
         invented=ledger.count(ledger.subtract(found, used)) if complete else 0,
         contradicted=ledger.count(ledger.subtract(_contradicted(boot, used, found, held), lost)),
-        altered=sum(_size(boot, block) for block, total in compared.items() if sums[block] != total),
+        altered=sum(_size(boot, block) for block, total in compared.items() if rows.sums[block] != total),
         compared=sum(_size(boot, block) for block in compared),
         arrived_again=held.again,
     )

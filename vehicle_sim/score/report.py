@@ -12,7 +12,7 @@ from vehicle_sim.score import presence
 from vehicle_sim.score.commands import Commands, Said, compare
 from vehicle_sim.score.goals import Tolerances, by_vehicle, goals
 from vehicle_sim.score.presence import Shown, State
-from vehicle_sim.score.readings import Account, Ledger, Rows, account
+from vehicle_sim.score.readings import Account, Ledger, Stored, account
 from vehicle_sim.score.statistics import Spread, spread
 from vehicle_sim.truth import distances
 from vehicle_sim.truth.records import Bytes, Change, Errors, Fault
@@ -200,7 +200,7 @@ def air(passed: Bytes, stored: int) -> Air:
 class Claims(msgspec.Struct, kw_only=True):
     """What the platform says of a run, by its API; times are by the clock of the simulator's machine."""
 
-    rows: dict[tuple[str, str], Rows] = {}  # by vehicle and boot
+    rows: dict[tuple[str, str], Stored] = {}  # by vehicle and boot
     ledgers: dict[tuple[str, str], Ledger] = {}
     shown: dict[str, list[Shown]] = {}
     commands: dict[str, Said] = {}
@@ -214,7 +214,7 @@ def report(
     total = Account()
     for boot in boots:
         key = boot.vehicle, boot.boot
-        rows, held = claims.rows.get(key, Rows()), claims.ledgers.get(key, Ledger())
+        rows, held = claims.rows.get(key, Stored()), claims.ledgers.get(key, Ledger())
         total += account(boot, rows, held, complete=run.ended_at is not None)
     changes = [one for one in happened if isinstance(one, Change)]
     last = max((one.at for one in happened), default=run.began_at)

@@ -34,9 +34,10 @@ def whole() -> tuple[Run, list[Boot], list[Happened], Claims]:
         ended_at=BEGAN + 100, vehicles=["car", "van"], errors=errors, up=Bytes(3, 600, 100, 50, 5, 200, True)
     )
     claims = Claims(asked_at=BEGAN + 101)
-    claims.rows["car", "b"] = Rows()
+    stored = Rows()
     for seq in (1, 2):
-        claims.rows["car", "b"].add(seq, 0, None, None, noted=True)
+        stored.add(seq, 0, None, None, noted=True)
+    claims.rows["car", "b"] = stored.stored()
     claims.ledgers["car", "b"] = Ledger(received=((1, 2),))
     claims.shown["car"] = [Shown(BEGAN + 1, State.ONLINE, "attach", 1, "here")]
     happened: list[Happened] = [
