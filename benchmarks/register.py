@@ -5,8 +5,8 @@ Real transactions of `ingest.register` on the embedded PostgreSQL as shipped, wi
 - idle: the registrar's turns, one a second, with nothing due; a look for revoked vehicles every third.
 - updates: the periodic claims of all vehicles at the default interval, in batches as they come.
 - all due: every deadline passes at the same moment, as after a long night; batch by batch.
-- return: the gateway was blind, and all become unknown (gateway), batch by batch. A claim that comes as a batch
-  begins waits for it, and for its own transaction after it.
+- return: the gateway was blind, and all become unknown (gateway), batch by batch. A claim that comes when a
+  batch begins waits for it, and for its own transaction after it.
 """
 
 from __future__ import annotations

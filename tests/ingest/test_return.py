@@ -6,6 +6,7 @@ The clock is the test's. The registrar, the register and PostgreSQL are the real
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
@@ -18,10 +19,11 @@ from fleetcell.contract.topics import Channel, vehicle_topic
 from fleetcell.mqtt import Message
 from ingest import register, registrar
 from ingest.metrics import Metrics
+from ingest.pager import paging_s
 from ingest.register import Register
 from ingest.registrar import Registrar
 from ingest.vehicles import Vehicles
-from tests.ingest.presence_parts import AtOnce, Board, Link
+from tests.ingest.presence_parts import Board, Link
 from tests.ingest.units import REGION, provision
 
 if TYPE_CHECKING:
@@ -40,6 +42,18 @@ HISTORY = """
     SELECT vehicle, state || ' (' || reason || ')' AS what, at FROM api.presence_events
     WHERE vehicle = ANY ($1) ORDER BY cursor
 """
+
+
+class Jitter(random.Random):
+    """None; it notes over how many seconds each page was to be spread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spreads: list[float] = []
+
+    def uniform(self, a: float, b: float) -> float:
+        self.spreads.append(b - a)
+        return a
 
 
 class Gateway:
@@ -65,7 +79,7 @@ class Gateway:
             clock=self._clock,
         )
         self.registrar._register = Register(REGION, TIMERS, self._database_time)
-        self.registrar._pager._rng = AtOnce()
+        self.registrar._pager._rng = self.jitter = Jitter()
         self.registrar._bridge = cast("MqttBridge", self.link)
 
     async def connected(self) -> None:
@@ -172,6 +186,8 @@ async def test_each_is_paged_once_but_who_has_spoken(connection: Connection, sma
     await gateway.registrar.turn(connection)
     await gateway.pages(VEHICLES - 1)
     assert sorted(gateway.paged) == names[:-1]
+    spread = paging_s(VEHICLES, TIMERS.update_interval_s)
+    assert gateway.jitter.spreads.count(spread) == VEHICLES - 2, "as all of them, not as those of a part"
 
 
 async def test_who_does_not_speak_after_a_return_has_settled_within_its_interval_and_the_grace(
