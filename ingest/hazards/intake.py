@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from fleetcell import uper
 from fleetcell.contract.errors import PayloadError, TopicError
 from fleetcell.contract.hazards import Report, UnbelievableError, report_of
-from fleetcell.contract.topics import V2xTopic, parse
+from fleetcell.contract.topics import parse_v2x
 from fleetcell.contract.v2x import codec
 from fleetcell.contract.v2x.messages import Denm
 from ingest.hazards.limits import Bucket, SenderRates
@@ -62,10 +62,10 @@ class Intake:
     def _look(self, topic: str, payload: bytes, now: float, now_ms: int) -> str | None:
         """None where it waits now, or why it was dropped; empty for a repetition."""
         try:
-            parsed = parse(topic)
+            parsed = parse_v2x(topic)
         except TopicError:
             return "topic"
-        if not isinstance(parsed, V2xTopic) or parsed.kind != "denm":
+        if parsed.kind != "denm":
             return "topic"
         if not self._sender_rates.take(parsed.pseudonym, now):
             return "sender_rate"
