@@ -1,7 +1,7 @@
 /** What vehicles report, in words. Pure. */
 
 import type { VehicleEvent } from "../api/types";
-import { signalText, speed } from "../ui/format";
+import { grouped, signalText, speed } from "../ui/format";
 
 const WORDS: Readonly<Record<string, string>> = {
   dtc: "Trouble code",
@@ -33,6 +33,9 @@ export function eventDetail({ kind, data }: VehicleEvent): string {
         const force = `${signalText("acceleration", acceleration)} m/s²`;
         return typeof at === "number" ? `${force} at ${speed(at)}` : force;
       }
+      break;
+    case "hazard_heard":
+      if (typeof data["distance"] === "number") return `${grouped(Math.round(data["distance"]))} m away`;
       break;
     case "crash":
       if (typeof data["delta_v"] === "number") return `speed changed by ${speed(data["delta_v"])}`;

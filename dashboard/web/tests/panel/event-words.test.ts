@@ -16,6 +16,7 @@ describe("events in words", () => {
     expect(detail("dtc", { code: "P0300", active: false })).toBe("P0300 cleared");
     expect(detail("harsh_brake", { acceleration: -4.26, speed: 39.7 })).toBe("−4.26 m/s² at 40 km/h");
     expect(detail("harsh_acceleration", { acceleration: 3 })).toBe("3 m/s²");
+    expect(detail("hazard_heard", { distance: 340.4, cause: 94 })).toBe("340 m away");
     expect(detail("crash", { delta_v: 5.1, acceleration: 14 })).toBe("speed changed by 5 km/h");
   });
 
