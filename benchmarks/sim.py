@@ -4,7 +4,7 @@ The measured process runs what `sim run` runs: traffic, drives, instruments, spo
 links, paho sessions over WebSocket. The embedded broker and a gateway that acknowledges from memory are
 processes of their own and are not counted, nor is what the kernel keeps for sockets.
 
-- realtime_ratio: readings made, of those that were due. Below 1 the process is too slow. Not where units sleep.
+- realtime_ratio: readings made, of those that were due (not where units sleep). Below 1 it is too slow.
 - bytes_per_unit: resident memory in the end, less what was there with the road network and no unit.
 - batch_age_p99_s: of the oldest reading of a batch, when it was at the gateway.
 """
