@@ -109,13 +109,13 @@ class Simulation:
         power: PowerPolicy,
         clocks: Clocks | None = None,
         *,
-        awake_s: float = _AWAKE_S,
+        awake_s: float | None = None,
     ) -> None:
-        """`awake_s`: how long no unit sleeps after its start."""
+        """`awake_s`: how long no unit sleeps after its start; None: as long as usual."""
         self._fleet = fleet
         self._drives = drives
         self._power = power
-        self._awake_s = awake_s
+        self._awake_s = _AWAKE_S if awake_s is None else awake_s
         self._clocks = Clocks() if clocks is None else clocks
         self._coasts = False
 
