@@ -52,6 +52,7 @@ def test_the_names_of_the_contract_are_there() -> None:
         ("dashboard",),
         ("sim", "run"),
         ("sim", "replay"),
+        ("sim", "score"),
         ("sim", "link"),
         ("sim", "roads", "build"),
         ("vehicles", "add"),
@@ -108,6 +109,9 @@ def test_version() -> None:
         (("vehicles", "import", "missing.csv"), 1, "missing.csv"),
         (("check-config", "nothing"), 2, "nothing"),
         (("sim", "replay", "missing.gpx"), 1, "missing.gpx"),
+        (("sim", "run", "--html", "report.html"), 2, "add --score"),
+        (("sim", "run", "--score", "--html", "no/where.html"), 2, "no/where.html"),
+        (("sim", "score", "nowhere"), 1, "fleetcell up"),
     ],
 )
 def test_an_error_is_one_clear_line(
