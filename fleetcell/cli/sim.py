@@ -87,6 +87,7 @@ def run(
     from vehicle_sim.v2x.options import V2xOptions
 
     _log_warnings()
+    _check_html(html, score=score)
     options = RunOptions(
         data_dir=data.expanduser().absolute(),
         vehicles=vehicles,
