@@ -32,6 +32,9 @@ READY_TIMEOUT_S: Final = 90.0
 READY_POLL_S: Final = 0.1
 SLEEPERS: Final = 0.2  # of the vehicles: a viewer soon sees some asleep, and the map stays alive
 
+V2X: Final = ("--v2x", "cam,denm", "--cam-rate", "1")
+V2X_VEHICLES: Final = 50  # with more there is none: each hears all around it, which grows with the square
+
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
@@ -249,7 +252,8 @@ class Platform:
         options = self.options
         seed = () if options.seed is None else ("--seed", str(options.seed))
         vehicles = ("--vehicles", str(options.vehicles), "--sleepers", str(SLEEPERS))
-        return self._service("sim", {}, "sim", "run", *vehicles, "--link", options.link, *seed)
+        v2x = V2X if options.vehicles <= V2X_VEHICLES else ()
+        return self._service("sim", {}, "sim", "run", *vehicles, "--link", options.link, *v2x, *seed)
 
     def _write_credentials(self) -> None:
         """The service accounts, and a first file for the broker with what it held before.
