@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Ranges = tuple[tuple[int, int], ...]
 
 EMPTY: Final[Ranges] = ()
-# How long after being measured readings arrive, in seconds: the ledger counts them up to each, and after the last.
+# How long after being measured readings arrive, in seconds: the ledger counts them up to each, and those
+# after the last.
 LATENESS_S: Final = (1, 10, 60, 600, 3600, 21_600, 86_400, 604_800)
 MAX_SEQ: Final = 2**62  # leaves room for the exclusive upper bound in PostgreSQL's int8multirange
 
