@@ -111,8 +111,8 @@ class Witness:
     def look(self, phase: Phase, epoch: int) -> None:
         """Note whether the unit can be reached, if that has changed."""
         reach, reason = _REACH[phase], None
-        if reach is Reach.DOWN and (self._reach is None or self._phase is Phase.ASLEEP):
-            return  # it begins or wakes: what it was before holds until it has connected
+        if reach is Reach.DOWN and (self._reach in (None, Reach.GONE) or self._phase is Phase.ASLEEP):
+            return  # it begins, restarts or wakes: what it was before holds until it has connected
         self._phase = phase
         if reach is Reach.REACHABLE and self.modem is not None and (outage := self.modem.outage):
             reach, reason = Reach.CUT, outage

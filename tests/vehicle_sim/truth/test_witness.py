@@ -28,7 +28,7 @@ def reaches(told: list[Happened]) -> list[tuple[Reach, str]]:
 
 def test_a_day_of_a_unit() -> None:
     seen, told = witness()
-    day = "DOWN UP UP DOWN UP DOZING ASLEEP DOWN DOWN UP DOZING DOWN UP LEAVING GONE"
+    day = "DOWN UP UP DOWN UP DOZING ASLEEP DOWN DOWN UP DOZING DOWN UP LEAVING DOWN UP LEAVING GONE"
     for name in day.split():
         seen.look(Phase[name], 1)
     seen.killed(1)
@@ -41,6 +41,8 @@ def test_a_day_of_a_unit() -> None:
         (Reach.ASLEEP, "asleep"),
         (Reach.DOWN, "link lost"),
         (Reach.REACHABLE, "after link lost"),
+        (Reach.GONE, "gone"),
+        (Reach.REACHABLE, "after gone"),
         (Reach.GONE, "gone"),
     ]
 
