@@ -241,6 +241,9 @@ def test_markup_from_a_vehicle_is_text(platform: RunningPlatform, open_page: Ope
     assert _box(warning)["height"] >= 44, "for a finger"
     assert viewer.page.evaluate("document.documentElement.scrollWidth") == 390
 
+    assert "road_works" in platform.run("query", "hazards", "--active").stdout
+    assert "P0300" in platform.run("query", "events", "--vehicle", ROGUE, "--kind", "dtc").stdout
+
     assert viewer.page.locator("img").count() == 0
     assert viewer.page.title() == "fleetcell"
 
