@@ -260,16 +260,16 @@ class Service:
         if _now_us() - upload.received_us < STALE_US:
             vehicle, epoch = upload.topic.vehicle, upload.epoch
             if self.registrar.in_office:
-                self.registrar.sign_of_life(vehicle, epoch)
+                self.registrar.sign_of_life(vehicle, epoch, measured_us=upload.newest_us)
             else:
-                self.signs.put(vehicle, epoch)
+                self.signs.put(vehicle, epoch, upload.newest_us)
 
     def _heard_response(self, vehicle: str, epoch: int) -> None:
         self.registrar.sign_of_life(vehicle, epoch, Reason.RESPONSE)
 
-    def _heard_elsewhere(self, vehicle: str, epoch: int) -> None:
+    def _heard_elsewhere(self, vehicle: str, epoch: int, measured_us: int | None) -> None:
         if self.registrar.in_office:
-            self.registrar.sign_of_life(vehicle, epoch)
+            self.registrar.sign_of_life(vehicle, epoch, measured_us=measured_us)
 
     async def _connected(self) -> None:
         self.gateway.republish()

@@ -27,11 +27,16 @@ class Said(NamedTuple):
 
 
 class Sign(NamedTuple):
-    """A sign of life of a session: no claim. When it was heard (monotonic seconds), and what it was."""
+    """A sign of life of a session: no claim.
+
+    at: when it was heard (monotonic seconds). by: what it was.
+    measured_us: when its newest reading was, by the unit's clock, µs since 1970; None where it has none.
+    """
 
     epoch: int
     at: float
     by: Reason = Reason.TELEMETRY
+    measured_us: int | None = None
 
 
 @dataclass(slots=True)

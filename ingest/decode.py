@@ -76,6 +76,11 @@ class Upload:
         """How many readings, events and bad samples it carries."""
         return len(self.seqs) + len(self.events) + len(self.bad)
 
+    @property
+    def newest_us(self) -> int | None:
+        """When the newest of its readings and events was, by the unit's clock; None where it has none."""
+        return max((*self.times_us, *(event.time_us for event in self.events)), default=None)
+
 
 def decode_upload(topic: VehicleTopic, payload: bytes, received_us: int) -> Upload:
     """Decode a `telemetry`, `telemetry/mp` or `event` message.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from fleetcell.contract.messages import ClaimKind, PresenceState
 from fleetcell.contract.presence import (
@@ -18,10 +19,11 @@ from fleetcell.contract.presence import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
     from fleetcell.contract.messages import Claim
     from ingest.claims import Said, Sign
+
+_UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -129,7 +131,8 @@ def lived(
     registration: Registration, sign: Sign, heard_at: datetime, timers: Timers
 ) -> tuple[Registration, Change | None]:
     """Take a sign of life. It never takes back what a later claim has promised."""
-    found, change = evidence(registration, sign.epoch, heard_at, timers, by=sign.by)
+    measured = None if sign.measured_us is None else _UNIX_EPOCH + timedelta(microseconds=sign.measured_us)
+    found, change = evidence(registration, sign.epoch, heard_at, timers, by=sign.by, measured=measured)
     held, new = registration.deadline, found.deadline
     if change is None and held is not None and new is not None and new <= held:
         return registration, None

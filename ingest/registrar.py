@@ -140,13 +140,19 @@ class Registrar:
         self._heard.add(topic.vehicle, claim, self._clock())
         self._wake.set()
 
-    def sign_of_life(self, vehicle: str, epoch: int, by: Reason = Reason.TELEMETRY) -> None:
+    def sign_of_life(
+        self,
+        vehicle: str,
+        epoch: int,
+        by: Reason = Reason.TELEMETRY,
+        measured_us: int | None = None,
+    ) -> None:
         """Telemetry or a response came in a session.
 
         It moves a deadline every few seconds, at once where the vehicle is not online.
         """
         now = self._clock()
-        self._signs[vehicle] = sign = Sign(epoch, now, by)
+        self._signs[vehicle] = sign = Sign(epoch, now, by, measured_us)
         every = min(MOST_SIGN_S, self._timers.update_interval_s / 4)
         gap = every if self._online.get(vehicle) == epoch else UNSETTLED_S
         if now - self._asked.get(vehicle, -1e9) >= gap:

@@ -160,8 +160,11 @@ def evidence(
     timers: Timers,
     *,
     by: Reason = Reason.TELEMETRY,
+    measured: datetime | None = None,
 ) -> Outcome:
     """Take a sign of life that is not a claim: telemetry, or a response, sent in `epoch`.
+
+    `measured` is when its newest reading was, by the unit's clock; None where it has none.
 
     It settles a suspect, unknown or timed-out vehicle of that epoch and moves the deadline of an online
     one. It does nothing for another epoch, nor after that epoch's will or goodbye, nor for a vehicle that
@@ -170,8 +173,10 @@ def evidence(
     held = registration
     if epoch != held.epoch or held.lost or held.ended or held.state is PresenceState.ASLEEP:
         return held, None
-    taken = replace(held, evidence={"by": by.value, "epoch": epoch, "heard": _text(now)})
-    return _alive(held, taken, by, now, timers)
+    found = {"by": by.value, "epoch": epoch, "heard": _text(now)}
+    if measured is not None:
+        found["measured" if _believed(measured, now) else "refused"] = _text(measured)
+    return _alive(held, replace(held, evidence=found), by, now, timers)
 
 
 def expire(registration: Registration, now: datetime, timers: Timers) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from fleetcell.mqtt import Message
 from ingest import registrar
 from ingest.pager import paging_s
 from tests.ingest.platform import Platform
-from tests.ingest.units import REGION, provision
+from tests.ingest.units import NOW_US, REGION, new_boot, provision, sample, telemetry
 
 if TYPE_CHECKING:
     from ingest.database import Connection
@@ -72,6 +73,23 @@ async def test_deadlines_that_passed_while_ingest_was_dead_expire_nobody(
     assert unknown is not None
     assert abs(unknown["at"] - heard) < HOUR / 60, "since the last heartbeat nobody heard"
     assert unknown["learned_at"] - unknown["at"] > HOUR / 2
+
+
+async def test_readings_settle_a_vehicle_and_the_evidence_says_when_they_were_measured(
+    platform: Platform, connection: Connection
+) -> None:
+    car = await platform.unit("car")
+    await car.attach()
+    await platform.kill_service()
+    await platform.start_service()
+    await platform.history("car", ["online (attach)", "unknown (gateway)"])
+    await car.send(
+        Channel.TELEMETRY, telemetry(new_boot(), [sample(1, NOW_US), sample(2, NOW_US - 9_000_000)])
+    )
+    await platform.history("car", ["online (attach)", "unknown (gateway)", "online (telemetry)"])
+    evidence = json.loads(await connection.fetchval("SELECT evidence FROM fleet.registration"))
+    assert round(datetime.fromisoformat(evidence["measured"]).timestamp() * 1000) == NOW_US // 1000
+    assert datetime.fromisoformat(evidence["heard"]) > datetime.fromisoformat(evidence["measured"])
 
 
 async def test_a_will_before_a_vehicle_has_spoken_leaves_it_unknown(

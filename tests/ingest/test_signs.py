@@ -13,10 +13,10 @@ VEHICLES = {f"vehicle-{number:03}": number for number in range(200)}  # more tha
 
 async def test_signs_reach_the_worker_of_the_same_region(plain_dsn: str) -> None:
     database = Database(plain_dsn, application="test")
-    heard: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+    heard: asyncio.Queue[tuple[str, tuple[int, int | None]]] = asyncio.Queue()
     elsewhere: list[str] = []
-    here = Signs("helsinki", database, lambda vehicle, epoch: heard.put_nowait((vehicle, epoch)))
-    north = Signs("north", database, lambda vehicle, _: elsewhere.append(vehicle))
+    here = Signs("helsinki", database, lambda name, *told: heard.put_nowait((name, told)))
+    north = Signs("north", database, lambda vehicle, *_: elsewhere.append(vehicle))
     listening = asyncio.Event()
 
     def receive(payload: str) -> None:
@@ -27,7 +27,7 @@ async def test_signs_reach_the_worker_of_the_same_region(plain_dsn: str) -> None
             worker.receive(payload)
 
     for vehicle, epoch in VEHICLES.items():
-        here.put(vehicle, epoch)
+        here.put(vehicle, epoch, 1000 * epoch)
         here.put(vehicle, epoch + 1)  # too soon after the other
     tasks = [asyncio.create_task(Notifications(database, {CHANNEL: receive}).run())]
     try:
@@ -40,14 +40,14 @@ async def test_signs_reach_the_worker_of_the_same_region(plain_dsn: str) -> None
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await database.close()
-    assert found == VEHICLES
+    assert found == {vehicle: (epoch, 1000 * epoch) for vehicle, epoch in VEHICLES.items()}
     assert heard.empty()
     assert elsewhere == []
 
 
 def test_a_notification_of_others_is_passed_over(plain_dsn: str) -> None:
     heard: list[str] = []
-    signs = Signs("helsinki", Database(plain_dsn, application="test"), lambda name, _: heard.append(name))
+    signs = Signs("helsinki", Database(plain_dsn, application="test"), lambda name, *_: heard.append(name))
     for payload in ("nonsense", "{}", '["helsinki",[["car"]]]', '["helsinki",[["car","x"]]]'):
         signs.receive(payload)
     assert heard == []

@@ -454,6 +454,16 @@ def test_an_interval_counts_from_the_claim_that_told_it_within_bounds(first: flo
     assert waited == pytest.approx(min(max(second, 1), 86400), abs=1e-5)
 
 
+def test_evidence_of_telemetry_says_when_it_was_measured_and_heard() -> None:
+    suspect, _ = expire(after(claim("attach")), later(75), TIMERS)
+    found, _ = evidence(suspect, 1, later(80), TIMERS, measured=later(79))
+    heard = {"by": "telemetry", "epoch": 1, "heard": "2026-05-01T12:01:20.000Z"}
+    assert found.evidence == heard | {"measured": "2026-05-01T12:01:19.000Z"}
+    wrong, _ = evidence(suspect, 1, later(80), TIMERS, measured=datetime(1980, 1, 6, tzinfo=UTC))
+    assert wrong.evidence == heard | {"refused": "1980-01-06T00:00:00.000Z"}
+    assert evidence(suspect, 1, later(80), TIMERS)[0].evidence == heard
+
+
 # -- the keep-alive ----------------------------------------------------------------------------------
 
 
