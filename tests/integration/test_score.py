@@ -46,11 +46,11 @@ def test_a_score_finds_readings_that_are_lost_stored_twice_or_altered(
 def scored(platform: RunningPlatform, page: Path) -> dict[str, Any]:
     """What a short run on LTE links says of itself; its page is written too."""
     ended = platform.run(
-        *("sim", "run", "--vehicles", str(VEHICLES), "--duration", "3", "--seed", "3", "--link", "lte"),
-        *("--score", "--json", "--html", str(page)),
+        *("sim", "run", "--vehicles", str(VEHICLES), "--duration", "6", "--seed", "3", "--link", "lte"),
+        *("--rate", "2", "--score", "--json", "--html", str(page)),
     )
     assert ended.returncode == 0, ended.stderr
-    assert page.read_text().count("<svg") == 4, "reachability, position by age, delays, bytes"
+    assert page.read_text().count("<svg") >= 4, "reachability, position by age, delays, bytes"
     score: dict[str, Any] = json.loads(ended.stdout)
     return score
 
