@@ -157,6 +157,25 @@ async def test_a_warning_of_a_unit_is_stored_under_its_pseudonym_only(tight: Pla
     assert not unit.heard(Channel.ACK)
 
 
+async def test_what_the_database_could_not_take_is_stored_when_it_can(tight: Platform) -> None:
+    service = tight.service
+    assert service is not None
+    unit = await tight.unit("car")
+    connection = await connect(tight.dsn)
+    try:
+        await connection.execute("ALTER TABLE fleet.hazard RENAME TO away")
+        topic = topic_text(region=REGION)
+        while "undecodable" not in dropped(tight):  # until ingest listens
+            await unit.tell(topic, b"not a DENM")
+            await asyncio.sleep(0.02)
+        await unit.tell(topic, codec.encode(denm(at_ms=now_ms())))
+        await tight.until(lambda: service.metrics.failures._value.get() > 0)
+        await connection.execute("ALTER TABLE fleet.away RENAME TO hazard")
+        await tight.becomes(connection, "SELECT array_agg(state) = '{active}' FROM api.hazards")
+    finally:
+        connection.terminate()
+
+
 def dropped(platform: Platform) -> dict[str, float]:
     """DENMs that changed nothing, by reason."""
     assert platform.service is not None
