@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Timers of the event loop ring on whole milliseconds, and a part of one late. They are set half of one early,
 # and what is due within one is delivered with what is due now: deliveries are early as often as late.
-_TICK_S: Final = 0.001
+TICK_S: Final = 0.001
 # An end that hears nothing of the other gives up after 924.6 s (Linux, tcp_retries2).
 _GIVE_UP_S: Final = 924.6
 
@@ -246,7 +246,7 @@ class Pump:
     # -- inside -----------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        deliveries = self.link.advance(self.now, _TICK_S)
+        deliveries = self.link.advance(self.now, TICK_S)
         for (number, direction), group in itertools.groupby(
             deliveries, key=lambda delivery: (delivery.flow, delivery.direction)
         ):
@@ -275,7 +275,7 @@ class Pump:
             self._timer = None
         if due != float("inf"):
             self._timer_due = due
-            self._timer = self._loop.call_later(max(0.0, due - self.now - _TICK_S / 2), self._tick)
+            self._timer = self._loop.call_later(max(0.0, due - self.now - TICK_S / 2), self._tick)
 
     def _tick(self) -> None:
         self._timer = None

@@ -22,12 +22,14 @@ from vehicle_sim.gateway_link import LinkOptions
 from vehicle_sim.links import load
 from vehicle_sim.links.air import Change
 from vehicle_sim.provisioning import Accounts, find_platform
+from vehicle_sim.truth.recorder import Recorder
 from vehicle_sim.unit import PresencePolicy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from fleetcell.contract.ledger import Ranges
     from tests.vehicle_sim.small_platform import SmallPlatform
 
 __all__ = ["mortal", "platform", "shared_broker"]
@@ -87,6 +89,12 @@ class World:
         for number in range(count):
             self.fleet.record(self.fleet.units[vehicle], NOON_MS + 1000 * number, SIGNALS)
 
+    def torn(self, vehicle: str, boot: str) -> Ranges:
+        """What the truth says was torn."""
+        truth, unit = self.fleet.truth, self.fleet.units[vehicle]
+        assert truth is not None
+        return truth.witness(vehicle, unit.spool, unit.modem).boots[boot].torn
+
     def state(self, vehicle: str) -> tuple[str, str]:
         return self.platform.gateway.state(vehicle)
 
@@ -101,7 +109,8 @@ async def world(platform: SmallPlatform, tmp_path: Path) -> AsyncIterator[World]
         delivery=DeliveryPolicy(window_s=0.02, retry_first_s=0.5),
     )
     accounts = Accounts(tmp_path / "units.json", found)
-    fleet = Fleet(tmp_path / "units", accounts, link, 1, 1.0, load("perfect", 1))
+    truth = Recorder(tmp_path / "truth", found, link.presence, kind="run", link="perfect", seed=1)
+    fleet = Fleet(tmp_path / "units", accounts, link, 1, 1.0, load("perfect", 1), truth)
     fleet.claim_all(["car-0001", "van-0002"])
     await fleet.provision()
     made = World(platform, fleet)
@@ -149,9 +158,21 @@ async def test_a_power_loss_tears_the_last_write_and_the_broker_hears_nothing(wo
         assert "bytes are left" in world.happened[0].detail
         gateway.deaf = False
     assert world.fleet.tally.torn == 1
+    assert world.torn("car-0001", boot) == ((5, 5),)
     await world.fleet.units["car-0001"].wait_registered()
     await world.fleet.units["car-0001"].drained()
     assert set(gateway.readings[("car-0001", boot)]) == {1, 2, 3, 4}
+    assert world.fleet.tally.pending == 0
+
+
+async def test_a_boot_whose_only_reading_is_torn_vanishes_and_the_truth_knows_it(world: World) -> None:
+    world.platform.gateway.deaf = True
+    boot = world.fleet.units["car-0001"].spool.current.boot
+    world.make("car-0001", 1)
+    async with world.having(of_the_car(What.POWER_LOSS, 0.01)):
+        await world.until(lambda: len(world.happened) == 2)
+    assert world.fleet.units["car-0001"].spool.get(boot) is None
+    assert world.torn("car-0001", boot) == ((1, 1),)
     assert world.fleet.tally.pending == 0
 
 
