@@ -116,6 +116,7 @@ class Wire(asyncio.Protocol):
         self.gone.set()
         if not self.opened.done():
             self.opened.set_exception(ConnectionError(self._lost))
+            self.opened.exception()  # perhaps nobody waits for it any more, and that is no fault
         if self.on_lost is not None:
             self.on_lost(self._lost)
 

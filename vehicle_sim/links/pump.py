@@ -128,13 +128,14 @@ class Pump:
 
     Args:
         link: nobody else may drive it.
-        began: the link's time 0 by `time.monotonic`; None: now.
+        began: the link's time 0 by `time.monotonic`; None: when it is first used, so that the links of a
+            large fleet have no time to make up for when their units start.
     """
 
     def __init__(self, link: Link, began: float | None = None) -> None:
         self.link = link
         self._loop = asyncio.get_running_loop()
-        self._began = time.monotonic() if began is None else began
+        self._began = began
         self._connections: dict[int, Connection] = {}
         self._orphans: set[int] = set()  # connections whose near end died without a word
         self._timer: asyncio.TimerHandle | None = None
@@ -145,6 +146,8 @@ class Pump:
     @property
     def now(self) -> float:
         """The link's time. Not by the event loop's clock: uvloop's stands still within a turn."""
+        if self._began is None:
+            self._began = time.monotonic()
         return time.monotonic() - self._began
 
     @property
