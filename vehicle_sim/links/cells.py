@@ -38,7 +38,7 @@ _UE_DBM: Final = 23.0
 _SINR_MIN_DB: Final = -10.0
 _DOWN_ATTENUATION, _DOWN_MAX = 0.6, 4.4
 _UP_ATTENUATION, _UP_MAX = 0.4, 2.0
-_MOST_TILES: Final = 20_000  # kept; about a kilobyte each
+_MOST_TILES: Final = 5_000  # kept; about a kilobyte each
 _MOST_POINTS: Final = 40_000  # of shadowing; a quarter of one
 _HEXAGON: Final = ((0, 0), (1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1))
 
