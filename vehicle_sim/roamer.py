@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from fleetcell.contract.errors import ConfigError
+from fleetcell.flag import over
 from fleetcell.mqtt import parse_url
 from vehicle_sim.alarm import Alarm
 from vehicle_sim.gateway_link import Gateway, Link, LinkOptions, Owner
@@ -132,7 +133,7 @@ class Roamer:
             while True:
                 running = self._running
                 # Not awaited itself: a link that is just ending could keep our cancellation to itself.
-                await asyncio.wait((running,))
+                await over(running)
                 running.result()
                 if running is self._running:
                     return
