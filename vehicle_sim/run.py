@@ -154,7 +154,7 @@ class Simulation:
                     self._read(unit, drive, signals, pace.due)
                 self._report(unit, drive, pace.due)
             period_s = 1.0 / unit.rate_hz
-            if unit.asleep:
+            if unit.asleep and self._fleet.runs(vehicle):
                 left_s = read_at + self._power.reading_s - pace.due
                 passed_s = pace.next(max(period_s, min(left_s, drive.stands_s)), _now())
                 if await unit.awake_before(pace.due):
