@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 MAX_ALSO: Final = 256  # ranges in one ack; what is left out is said when it is asked for again
 _LATENESS_US: Final = tuple(round(bound * 1_000_000) for bound in LATENESS_S)
 _NEVER_US: Final = 2**63  # later than any time
-NO_LATENESS: Final = (0,) * (len(LATENESS_S) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,6 @@ class LedgerRow:
     """The sets of one (vehicle, boot).
 
     `quarantined` and `corrected` are part of `received`; the others are apart.
-    lateness: how many readings and events arrived within each of LATENESS_S of being measured, and later.
     origin_us: when the unit's uptime was 0, as far as is known; µs since 1970, as everywhere here.
     """
 
@@ -48,7 +46,6 @@ class LedgerRow:
     quarantined: Ranges = EMPTY
     dead: Ranges = EMPTY
     corrected: Ranges = EMPTY
-    lateness: Sequence[int] = NO_LATENESS
     origin_us: int | None = None
 
     @property
@@ -78,6 +75,7 @@ class FreshEvent(NamedTuple):
 class Settlement:
     """The outcome for one row: the sets to write, what to add to the counters, and what to store.
 
+    lateness: how many readings and events arrived within each of LATENESS_S of being measured, and later.
     measured_us: the first and the last time of what is new, without those that are quarantined.
     redated: a time differs from what the message alone would give (`dated`).
     repeated, repeated_events: duplicates with a believed clock, to be compared with what is stored.
@@ -88,6 +86,7 @@ class Settlement:
     duplicates: int = 0
     late: int = 0
     max_late_us: int = 0
+    lateness: list[int] = field(default_factory=lambda: [0] * (len(LATENESS_S) + 1))
     measured_us: tuple[int, int] | None = None
     redated: bool = False
     fresh: list[Fresh] = field(default_factory=list)
@@ -118,9 +117,9 @@ class _Settling:
         self._quarantined, self._corrected = held.quarantined, held.corrected
         self._dead: list[int] = []
         self._origin = held.origin_us
-        self._lateness = list(held.lateness)
         self._first, self._last = _NEVER_US, -_NEVER_US
         self._outcome = Settlement(held)
+        self._lateness = self._outcome.lateness
 
     def take(self, uploads: list[Upload]) -> Settlement:
         for upload in uploads:
@@ -141,7 +140,6 @@ class _Settling:
             self._quarantined,
             letters,
             self._corrected,
-            self._lateness,
             self._origin,
         )
         outcome.claimed = max(

@@ -178,7 +178,6 @@ async def _lock_ledgers(connection: Connection, keys: list[Key]) -> dict[Key, Le
             from_multirange(row["quarantined"]),
             from_multirange(row["dead"]),
             from_multirange(row["corrected"]),
-            row["lateness"],
             row["origin_us"],
         )
         for row in rows
@@ -284,7 +283,6 @@ async def _write_ledgers(
         [to_multirange(outcome.row.quarantined) for outcome in rows],
         [to_multirange(outcome.row.dead) for outcome in rows],
         [to_multirange(outcome.row.corrected) for outcome in rows],
-        ["{" + ",".join(map(str, outcome.row.lateness)) + "}" for outcome in rows],
         [outcome.row.origin_us for outcome in rows],
         [outcome.claimed for outcome in rows],
         [outcome.duplicates for outcome in rows],
@@ -295,4 +293,5 @@ async def _write_ledgers(
         [outcome.measured_us and outcome.measured_us[1] for outcome in rows],
         [min(times) for times in arrivals],
         [max(times) for times in arrivals],
+        *(list(column) for column in zip(*(outcome.lateness for outcome in rows), strict=True)),
     )

@@ -5,7 +5,9 @@ UPDATE fleet.ledger AS l SET
     quarantined = given.quarantined::int8multirange,
     dead = given.dead::int8multirange,
     corrected = given.corrected::int8multirange,
-    lateness = given.lateness::bigint[],
+    lateness = ARRAY[l.lateness[1] + given.late1, l.lateness[2] + given.late2, l.lateness[3] + given.late3,
+        l.lateness[4] + given.late4, l.lateness[5] + given.late5, l.lateness[6] + given.late6,
+        l.lateness[7] + given.late7, l.lateness[8] + given.late8, l.lateness[9] + given.late9],
     origin = 'epoch'::timestamptz + given.origin_us * interval '1 microsecond',
     claimed = greatest(l.claimed, given.claimed),
     duplicates = l.duplicates + given.duplicates,
@@ -18,10 +20,10 @@ UPDATE fleet.ledger AS l SET
     measured_until = greatest(l.measured_until, 'epoch'::timestamptz + given.until_us * interval '1 microsecond'),
     first_at = least(l.first_at, 'epoch'::timestamptz + given.first_us * interval '1 microsecond'),
     last_at = greatest(l.last_at, 'epoch'::timestamptz + given.last_us * interval '1 microsecond')
-FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[],
+FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[],
     $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[],
-    $18::bigint[])
-    AS given (vehicle_id, boot, received, evicted, quarantined, dead, corrected, lateness, origin_us,
-    claimed, duplicates, conflicts, late, max_late_us, from_us, until_us, first_us,
-    last_us)
+    $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[],
+    $26::bigint[])
+    AS given (vehicle_id, boot, received, evicted, quarantined, dead, corrected, origin_us, claimed, duplicates, conflicts,
+    late, max_late_us, from_us, until_us, first_us, last_us, late1, late2, late3, late4, late5, late6, late7, late8, late9)
 WHERE l.vehicle_id = given.vehicle_id AND l.boot = given.boot
