@@ -133,7 +133,8 @@ class _Settling:
         received, outcome = self._received, self._outcome
         if self._first <= self._last:
             outcome.measured_us = self._first, self._last
-        letters = subtract(union(self._held.dead, from_numbers(self._dead)), received)
+        dead = union(self._held.dead, from_numbers(self._dead)) if self._dead else self._held.dead
+        letters = subtract(dead, received)
         outcome.row = LedgerRow(
             received,
             subtract(subtract(self._evicted, received), letters),

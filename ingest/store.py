@@ -283,15 +283,22 @@ async def _write_ledgers(
         [to_multirange(outcome.row.quarantined) for outcome in rows],
         [to_multirange(outcome.row.dead) for outcome in rows],
         [to_multirange(outcome.row.corrected) for outcome in rows],
+        ["{" + ",".join(map(str, outcome.lateness)) + "}" for outcome in rows],
         [outcome.row.origin_us for outcome in rows],
         [outcome.claimed for outcome in rows],
         [outcome.duplicates for outcome in rows],
-        [others[key] for key in groups],
         [outcome.late for outcome in rows],
         [outcome.max_late_us for outcome in rows],
         [outcome.measured_us and outcome.measured_us[0] for outcome in rows],
         [outcome.measured_us and outcome.measured_us[1] for outcome in rows],
         [min(times) for times in arrivals],
         [max(times) for times in arrivals],
-        *(list(column) for column in zip(*(outcome.lateness for outcome in rows), strict=True)),
     )
+    if others:
+        await connection.execute(
+            statement("count_conflicts"),
+            [key[0] for key in others],
+            [UUID(key[1]) for key in others],
+            list(others.values()),
+            [max(upload.received_us for upload in groups[key]) for key in others],
+        )

@@ -63,6 +63,8 @@ def union(a: Ranges, b: Ranges) -> Ranges:
 
 def subtract(a: Ranges, b: Ranges) -> Ranges:
     """The numbers in `a` that are not in `b`."""
+    if not a or not b:
+        return a
     left: list[tuple[int, int]] = []
     cuts = iter(b)
     cut = next(cuts, None)
@@ -129,6 +131,8 @@ def to_wire(ranges: Ranges) -> list[list[int]]:
 
 def to_multirange(ranges: Ranges) -> str:
     """As PostgreSQL's `int8multirange` input reads it: `{[1,4),[6,7)}`."""
+    if not ranges:
+        return "{}"
     return "{" + ",".join(f"[{first},{last + 1})" for first, last in ranges) + "}"
 
 
@@ -142,6 +146,8 @@ def from_multirange(text: str) -> Ranges:
     Raises:
         LedgerError: the text is not one.
     """
+    if text == "{}":
+        return EMPTY
     if not _MULTIRANGE.fullmatch(text):
         raise LedgerError(f"not an int8multirange: {text[:80]!r}")
     return normalize((int(first), int(end) - 1) for first, end in _RANGE.findall(text))

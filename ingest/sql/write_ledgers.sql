@@ -5,25 +5,21 @@ UPDATE fleet.ledger AS l SET
     quarantined = given.quarantined::int8multirange,
     dead = given.dead::int8multirange,
     corrected = given.corrected::int8multirange,
-    lateness = ARRAY[l.lateness[1] + given.late1, l.lateness[2] + given.late2, l.lateness[3] + given.late3,
-        l.lateness[4] + given.late4, l.lateness[5] + given.late5, l.lateness[6] + given.late6,
-        l.lateness[7] + given.late7, l.lateness[8] + given.late8, l.lateness[9] + given.late9],
+    lateness = ARRAY[l.lateness[1] + late.n[1], l.lateness[2] + late.n[2], l.lateness[3] + late.n[3],
+        l.lateness[4] + late.n[4], l.lateness[5] + late.n[5], l.lateness[6] + late.n[6], l.lateness[7] + late.n[7],
+        l.lateness[8] + late.n[8], l.lateness[9] + late.n[9]],
     origin = 'epoch'::timestamptz + given.origin_us * interval '1 microsecond',
     claimed = greatest(l.claimed, given.claimed),
     duplicates = l.duplicates + given.duplicates,
-    conflicts = l.conflicts + given.conflicts,
-    conflict_at = CASE WHEN given.conflicts > 0 THEN 'epoch'::timestamptz + given.last_us * interval '1 microsecond'
-        ELSE l.conflict_at END,
     late = l.late + given.late,
     max_late = greatest(l.max_late, given.max_late_us * interval '1 microsecond'),
     measured_from = least(l.measured_from, 'epoch'::timestamptz + given.from_us * interval '1 microsecond'),
     measured_until = greatest(l.measured_until, 'epoch'::timestamptz + given.until_us * interval '1 microsecond'),
     first_at = least(l.first_at, 'epoch'::timestamptz + given.first_us * interval '1 microsecond'),
     last_at = greatest(l.last_at, 'epoch'::timestamptz + given.last_us * interval '1 microsecond')
-FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[],
-    $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[],
-    $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[],
-    $26::bigint[])
-    AS given (vehicle_id, boot, received, evicted, quarantined, dead, corrected, origin_us, claimed, duplicates, conflicts,
-    late, max_late_us, from_us, until_us, first_us, last_us, late1, late2, late3, late4, late5, late6, late7, late8, late9)
+FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[],
+    $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[])
+    AS given (vehicle_id, boot, received, evicted, quarantined, dead, corrected, lateness, origin_us, claimed,
+    duplicates, late, max_late_us, from_us, until_us, first_us, last_us)
+CROSS JOIN LATERAL (SELECT given.lateness::bigint[] AS n OFFSET 0) AS late -- read once a row
 WHERE l.vehicle_id = given.vehicle_id AND l.boot = given.boot
