@@ -52,6 +52,29 @@ def test_a_unit_that_crosses_a_border_is_handed_over_and_stays() -> None:
     assert unit.due(3) == float("inf")
 
 
+def test_on_a_border_a_unit_stays_with_the_gateway_that_serves_it() -> None:
+    here = h3.latlng_to_cell(*MIDDLE, 7)
+    there = next(cell for cell in h3.grid_disk(here, 1) if cell != here)
+    (lat, lon), (to_lat, to_lon) = h3.cell_to_latlng(here), h3.cell_to_latlng(there)
+    way = [(lat + (to_lat - lat) * i / 1000, lon + (to_lon - lon) * i / 1000) for i in range(1001)]
+    cells = [h3.cell_to_parent(h3.latlng_to_cell(*place, 11), 7) for place in way]
+    beyond = cells.index(there)
+    entries = {name: RegionEntry(f"ws://{name}/mqtt", [cell]) for name, cell in (("a", here), ("b", there))}
+    unit = Roaming("a", entries, POLICY, random.Random(1), now=0.0)
+    unit.connected()
+    for place in (way[beyond], way[beyond - 1], way[beyond]):
+        unit.moved(*place)
+        assert unit.target(1) is None, "a position that jumps over the border moves nobody"
+    unit.moved(*way[-1])
+    assert unit.target(2) == "b"
+    unit.arrived("b", 3)
+    for place in (way[beyond - 1], way[beyond], way[beyond - 1]):
+        unit.moved(*place)
+        assert unit.target(4) is None
+    unit.moved(*way[0])
+    assert unit.target(5) == "a"
+
+
 def test_a_gateway_that_does_not_take_it_in_is_tried_again_later_and_later() -> None:
     unit = roaming()
     unit.moved(*MIDDLE)

@@ -63,6 +63,16 @@ def test_attach_makes_online_until_the_update_is_overdue() -> None:
     assert (offline.state, offline.reason, offline.deadline) == ("offline", "timeout", None)
 
 
+def test_a_deadline_that_is_seen_late_dates_the_change_and_the_page_has_its_whole_time() -> None:
+    suspect, change = expire(after(claim("attach")), later(75 + 300), TIMERS)
+    assert change is not None
+    assert (change.at, suspect.since) == (later(75), later(75))
+    assert suspect.deadline == later(75 + 300 + 240)
+    offline, change = expire(suspect, later(2000), TIMERS)
+    assert change is not None
+    assert change.at == offline.since == later(75 + 300 + 240)
+
+
 def test_an_update_moves_the_deadline_and_is_no_change() -> None:
     held = after(claim("attach"))
     again, change = fold(held, claim("update", n=2, update_interval=10), later(5), TIMERS, region="north")
@@ -228,6 +238,8 @@ def test_bounds_hold_what_a_vehicle_asks_for() -> None:
     assert wild.deadline == later(86400 + 15)
     sleepy = after(claim("attach"), claim("sleep", n=2, sleep_s=31 * 86400.0))
     assert sleepy.deadline == later(31 * 86400 + 15)
+    short = after(claim("sleep", sleep_s=600.0), timers=Timers(max_sleep_s=100))
+    assert short.deadline == later(100 + 15)
 
 
 def test_the_state_message_says_what_is_held() -> None:
