@@ -5,8 +5,7 @@ A benchmark is a module of this package with
     ABOUT = "one line: what it measures, against what"
     async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]
 
-It may take `vehicles`, `seed`, `workers`, `parked` and `link` too; then the options of these names are for
-it.
+It may take what `OPTIONS` names too; then the options of these names are for it.
 
 `run` measures for about `seconds` and returns its figures: numbers with the unit at the end of the name
 (`_s`, `_ms`, `_bytes`) or none for a ratio. A figure that means something on one machine only goes
@@ -33,6 +32,7 @@ import benchmarks
 from fleetcell.service import configure_logging
 
 Figures = dict[str, object]
+OPTIONS = ("vehicles", "seed", "workers", "parked", "link", "schedules", "only")
 
 
 class Benchmark(Protocol):
@@ -77,6 +77,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=count, help="processes that share the units (sim: 1)")
     parser.add_argument("--parked", type=share, help="share of the vehicles that are parked (sim: 0)")
     parser.add_argument("--link", help="the units' links (sim: lte)")
+    parser.add_argument("--schedules", type=count, help="how many to play (chaos: 10)")
+    parser.add_argument("--only", type=count, help="the number of the one schedule to play again (chaos)")
     parser.add_argument("--list", action="store_true", help="name the benchmarks")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.names) - set(names()))
@@ -124,7 +126,7 @@ def measure(name: str, options: argparse.Namespace, stderr: Console) -> Figures:
     """One benchmark's figures, with what is needed to read them."""
     started = time.perf_counter()
     benchmark = load(name)
-    wanted = {name: getattr(options, name) for name in ("vehicles", "seed", "workers", "parked", "link")}
+    wanted = {name: getattr(options, name) for name in OPTIONS}
     taken = inspect.signature(benchmark.run).parameters.keys() & wanted.keys()
     chosen = {key: wanted[key] for key in taken if wanted[key] is not None}
 
