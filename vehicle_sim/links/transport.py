@@ -147,5 +147,6 @@ class LinkedTransport(asyncio.Transport):
             return
         self._closing = True
         self._connection.closed(Direction.UP, last)
-        if self.established.done() and self.established.exception() is None:
+        answer = self.established
+        if answer.done() and not answer.cancelled() and answer.exception() is None:
             asyncio.get_running_loop().call_soon(self._protocol.connection_lost, lost)

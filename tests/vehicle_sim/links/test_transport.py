@@ -296,3 +296,14 @@ async def test_when_the_power_fails_the_far_end_hears_nothing() -> None:
         assert not far.lost
         modem.close()  # the end of the run ends what is half open
         await far.until_lost()
+
+
+async def test_a_connection_that_is_given_up_may_be_refused_in_the_same_moment() -> None:
+    modem, peer = Modem(quiet_link()), Peer()
+    transport = LinkedTransport(modem.pump.open(), peer)
+    transport.established.cancel()  # as a time limit does, before the one who waits has heard of it
+    transport.mark(Mark.RST)
+    await asyncio.sleep(0)
+    assert transport.is_closing()
+    assert peer.lost == []
+    modem.close()
