@@ -84,7 +84,6 @@ class Settlement:
     row: LedgerRow
     claimed: int = 0
     duplicates: int = 0
-    late: int = 0
     max_late_us: int = 0
     lateness: list[int] = field(default_factory=lambda: [0] * (len(LATENESS_S) + 1))
     measured_us: tuple[int, int] | None = None
@@ -222,7 +221,6 @@ class _Settling:
             for moment in times:
                 self._lateness[bisect_left(_LATENESS_US, received_us - moment)] += 1
         if latest > LATE_US:
-            self._outcome.late += sum(received_us - moment > LATE_US for moment in times)
             self._outcome.max_late_us = max(self._outcome.max_late_us, latest)
 
 

@@ -17,6 +17,7 @@ from ingest import latest
 from ingest.database import statement
 from ingest.dead_letters import dead_letters, distinct
 from ingest.derive.marks import Marks, touched
+from ingest.errors import ErasedError
 from ingest.readings import COPY_COLUMNS, Readings, gather
 from ingest.repeats import Key, conflicts
 from ingest.settle import Fresh, LedgerRow, Settlement, ack, dated, settle
@@ -108,6 +109,7 @@ async def store(connection: Connection, prepared: Prepared) -> Stored:
         prepared: the batch.
 
     Raises:
+        ErasedError: one of the vehicles is erased; nothing was stored.
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: nothing was stored, or after a
             lost connection perhaps all of it.
     """
@@ -167,10 +169,15 @@ def _stored(
 async def _lock_ledgers(connection: Connection, keys: list[Key]) -> dict[Key, LedgerRow]:
     if not keys:
         return {}
-    vehicle_ids, boots = [key[0] for key in keys], [UUID(key[1]) for key in keys]
+    vehicle_ids, boots = (
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+    )  # asyncpg reads hex digits as a uuid
     # First all that is missing, then the locks: the other way round two workers could wait for each other.
     await connection.execute(statement("open_ledgers"), vehicle_ids, boots)
     rows = await connection.fetch(statement("lock_ledgers"), vehicle_ids, boots)
+    if len(rows) < len(keys):  # a trigger took new ones out again
+        raise ErasedError("a vehicle of this batch was erased")
     return {
         (row["vehicle_id"], row["boot"].replace("-", "")): LedgerRow(
             from_multirange(row["received"]),
@@ -277,7 +284,7 @@ async def _write_ledgers(
     await connection.execute(
         statement("write_ledgers"),
         [key[0] for key in groups],
-        [UUID(key[1]) for key in groups],
+        [key[1] for key in groups],
         [to_multirange(outcome.row.received) for outcome in rows],
         [to_multirange(outcome.row.evicted) for outcome in rows],
         [to_multirange(outcome.row.quarantined) for outcome in rows],
@@ -287,7 +294,6 @@ async def _write_ledgers(
         [outcome.row.origin_us for outcome in rows],
         [outcome.claimed for outcome in rows],
         [outcome.duplicates for outcome in rows],
-        [outcome.late for outcome in rows],
         [outcome.max_late_us for outcome in rows],
         [outcome.measured_us and outcome.measured_us[0] for outcome in rows],
         [outcome.measured_us and outcome.measured_us[1] for outcome in rows],
@@ -298,7 +304,7 @@ async def _write_ledgers(
         await connection.execute(
             statement("count_conflicts"),
             [key[0] for key in others],
-            [UUID(key[1]) for key in others],
+            [key[1] for key in others],
             list(others.values()),
             [max(upload.received_us for upload in groups[key]) for key in others],
         )

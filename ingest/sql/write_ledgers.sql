@@ -11,15 +11,15 @@ UPDATE fleet.ledger AS l SET
     origin = 'epoch'::timestamptz + given.origin_us * interval '1 microsecond',
     claimed = greatest(l.claimed, given.claimed),
     duplicates = l.duplicates + given.duplicates,
-    late = l.late + given.late,
+    late = l.late + late.n[4] + late.n[5] + late.n[6] + late.n[7] + late.n[8] + late.n[9], -- over a minute, LATE_US
     max_late = greatest(l.max_late, given.max_late_us * interval '1 microsecond'),
     measured_from = least(l.measured_from, 'epoch'::timestamptz + given.from_us * interval '1 microsecond'),
     measured_until = greatest(l.measured_until, 'epoch'::timestamptz + given.until_us * interval '1 microsecond'),
     first_at = least(l.first_at, 'epoch'::timestamptz + given.first_us * interval '1 microsecond'),
     last_at = greatest(l.last_at, 'epoch'::timestamptz + given.last_us * interval '1 microsecond')
 FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[],
-    $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[])
+    $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[])
     AS given (vehicle_id, boot, received, evicted, quarantined, dead, corrected, lateness, origin_us, claimed,
-    duplicates, late, max_late_us, from_us, until_us, first_us, last_us)
+    duplicates, max_late_us, from_us, until_us, first_us, last_us)
 CROSS JOIN LATERAL (SELECT given.lateness::bigint[] AS n OFFSET 0) AS late -- read once a row
 WHERE l.vehicle_id = given.vehicle_id AND l.boot = given.boot
