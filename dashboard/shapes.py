@@ -304,6 +304,32 @@ class ProvisionedPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+class Erasure(msgspec.Struct, frozen=True):
+    """An erased vehicle. `removed`: rows by table; `regions`: whose broker may hold its retained state."""
+
+    id: int
+    vehicle: str
+    asked_at: datetime
+    asked_by: str
+    finished_at: datetime | None
+    regions: list[str]
+    removed: dict[str, int]
+
+
+class ErasurePage(msgspec.Struct, frozen=True):
+    """Erasures, the newest first."""
+
+    items: list[Erasure]
+    next_cursor: str | None
+
+
+class ErasureCount(msgspec.Struct, frozen=True):
+    """What an erasure of a vehicle would remove: rows by table."""
+
+    vehicle: str
+    rows: dict[str, int]
+
+
 class Session(msgspec.Struct, frozen=True):
     """Who is signed in."""
 

@@ -34,6 +34,8 @@ from ingest.derive.rules import Rules
 from ingest.derive.worker import Deriver
 from ingest.directory import CHANNEL as DIRECTORY_CHANNEL
 from ingest.directory import RegionDirectory, own_entry
+from ingest.erasure import CHANNEL as ERASE_CHANNEL
+from ingest.erasure import Eraser
 from ingest.failures import FAILURES, reason
 from ingest.gateway import Gateway
 from ingest.hazards.service import Hazards
@@ -174,6 +176,7 @@ class Service:
         self.deriver = Deriver(
             self.database, rules_of(settings), self.metrics, delay_s=settings.derive_delay_s
         )
+        self.eraser = Eraser(self.database, self.metrics)
         self.letter_bounds = DeadLetterBounds(
             self.database, self.metrics, days=settings.dead_letter_days, mebibytes=settings.dead_letter_mb
         )
@@ -184,6 +187,7 @@ class Service:
                 "fleetcell_presence": lambda _: self.publisher.wake(),
                 COMMANDS_CHANNEL: lambda _: self.commands.wake(),
                 DIRECTORY_CHANNEL: lambda _: self.directory.wake(),
+                ERASE_CHANNEL: lambda _: self._erasing(),
                 CHANNEL: lambda payload: self.signs.receive(payload) if payload else None,
             },
         )
@@ -222,6 +226,7 @@ class Service:
                 Retention(self.database, self.settings.retention_days).run(),
                 self.deriver.run(),
                 self.letter_bounds.run(),
+                self.eraser.run(),
                 IdentityWatch(self.database, self.metrics).run(),
                 self._watch_inbox(),
             ):
@@ -279,6 +284,10 @@ class Service:
         self.vehicles.forget()
         self.credentials.wake()
         self.registrar.credentials_changed()
+
+    def _erasing(self) -> None:
+        self.eraser.wake()
+        self.publisher.wake()
 
     # -- how it runs --------------------------------------------------------------------------------
 

@@ -52,6 +52,7 @@ class Metrics:
         self.dead_letters_dropped = counter(
             "dead_letters_dropped", "Dead letters removed because all of them were too large or too old"
         )
+        self.erased = counter("erased_rows", "Rows of erased vehicles removed")
         self.derived = counter("derived_buckets", "Buckets of ten minutes derived from the readings")
         self.dirty_buckets = Gauge(
             "fleetcell_ingest_dirty_buckets", "Buckets that wait for being derived", registry=registry

@@ -83,6 +83,8 @@ class Publisher:
                     await self._publish_everything(bridge)
                 while await self._publish_changes(bridge):
                     pass
+                while await self._clear_erased(bridge):
+                    pass
             except NotConnectedError:
                 self._everything = True
                 await asyncio.sleep(0)  # `wait_connected` waits as soon as the bridge has noticed
@@ -122,6 +124,21 @@ class Publisher:
         if events:
             self._cursor = events[-1]["cursor"]
         return len(events) == PART
+
+    async def _clear_erased(self, bridge: MqttBridge) -> bool:
+        """Take the retained state of erased vehicles away, and note it; whether there may be more.
+
+        This task alone publishes states, so none that was read before an erasure comes after this.
+        """
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(statement("uncleared_states"), self._region, PART)
+        if not rows:
+            return False
+        topics = [vehicle_topic(self._region, row["vehicle"], Channel.STATE) for row in rows if row["erased"]]
+        await asyncio.gather(*(bridge.publish(topic, b"", qos=1, retain=True) for topic in topics))
+        async with self._database.connection() as connection:
+            await connection.execute(statement("states_cleared"), self._region, [row["id"] for row in rows])
+        return len(rows) == PART
 
     async def _publish(
         self, bridge: MqttBridge, vehicle_ids: Sequence[int], asking: AbstractSet[int] = frozenset()

@@ -9,6 +9,7 @@ from fleetcell.contract.errors import PayloadError
 from ingest.batch import Batch
 from ingest.database import statement
 from ingest.dead_letters import DeadLetter, revive
+from ingest.errors import ErasedError
 from ingest.failures import FAILURES, reason, refuses_data
 from ingest.repeats import REASON
 from ingest.store import prepare, store
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ingest.store import Stored
 
 PAGE: Final = 100  # letters in memory at a time
+NO_VEHICLE: Final = "the vehicle is unknown, revoked or erased"
 
 
 @dataclass(slots=True)
@@ -90,7 +92,7 @@ async def _store(connection: Connection, batch: Batch, outcome: Replay) -> None:
     rows = await connection.fetch(statement("find_vehicles"), list(batch.names()))
     ids = {row["name"]: row["id"] for row in rows}
     if len(ids) < len(batch.names()):
-        outcome.why = "the vehicle is unknown, revoked or erased"
+        outcome.why = NO_VEHICLE
         return
     try:
         async with connection.transaction():
@@ -99,6 +101,9 @@ async def _store(connection: Connection, batch: Batch, outcome: Replay) -> None:
             await connection.execute(statement("remove_dead_letter"), outcome.id)
     except _StillRefusedError:
         outcome.why = REASON
+        return
+    except ErasedError:
+        outcome.why = NO_VEHICLE
         return
     except FAILURES as error:
         if not refuses_data(error):

@@ -16,6 +16,7 @@ import structlog
 from fleetcell.mqtt import Backoff
 from ingest.batch import Batch
 from ingest.dead_letters import event_json, sample_json
+from ingest.errors import ErasedError
 from ingest.failures import FAILURES, reason, refuses_data
 from ingest.store import Prepared, Stored, prepare, store
 
@@ -163,12 +164,19 @@ class Writer:
         if not batch.rows:
             return
         async with self._database.connection() as connection:
-            ids = await self._vehicles.resolve(connection, batch.names())
-            if len(ids) < len(batch.names()):
-                known, prepared = batch.only(set(ids)), None
-                self._metrics.refused.inc(batch.rows - known.rows)
-                batch = known
-            await self._store_parts(connection, batch, ids, prepared)
+            while True:
+                ids = await self._vehicles.resolve(connection, batch.names())
+                if len(ids) < len(batch.names()):
+                    known, prepared = batch.only(set(ids)), None
+                    self._metrics.refused.inc(batch.rows - known.rows)
+                    batch = known
+                try:
+                    await self._store_parts(connection, batch, ids, prepared)
+                except ErasedError:  # it was remembered as one that may send
+                    self._vehicles.forget()
+                    prepared = None
+                else:
+                    break
 
     async def _store_parts(
         self, connection: Connection, batch: Batch, ids: dict[str, int], prepared: Prepared | None = None

@@ -64,6 +64,14 @@ class Api:
         answer = self._ask("POST", path, json=body)
         return answer.json() if answer.content else None
 
+    def put(self, path: str, body: Any) -> None:
+        """PUT of JSON."""
+        self._ask("PUT", path, json=body)
+
+    def delete(self, path: str) -> Any:
+        """DELETE, decoded JSON."""
+        return self._ask("DELETE", path).json()
+
     def pages(self, path: str, **params: Any) -> Any:
         """Every item of a list, page after page."""
         cursor: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
+from ingest.database import statement
 from ingest.derive import rows
 from ingest.derive.chain import START, Changes, rederive
 
@@ -33,6 +34,7 @@ async def derive_some(
         What was derived, in the order of (vehicle, bucket).
     """
     async with connection.transaction():
+        await connection.execute(statement("derive_begins"))
         done = await rows.due(connection, after, delay_s, limit)
         if done:
             await _derive(connection, rules, done)
@@ -53,6 +55,7 @@ async def derive_asked(connection: Connection, rules: Rules, *, limit: int) -> i
     again: set[tuple[int, int]] | None = None
     for _ in range(ROUNDS):
         async with connection.transaction():
+            await connection.execute(statement("derive_begins"))
             due = await rows.due_of(connection, list(asked), limit)
             if again is None and len(due) == limit:
                 complete = {vehicle for vehicle in asked if vehicle < due[-1].vehicle_id}

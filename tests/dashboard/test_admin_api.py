@@ -55,3 +55,42 @@ async def test_wrong_wishes_are_refused_with_the_reason(running: Running) -> Non
         assert answer.status_code == 422, body
         assert said in answer.json()["detail"], body
     assert (await running.api.get("/api/v1/vehicles")).json()["items"] == []
+
+
+async def test_erase(running: Running) -> None:
+    await running.api.post("/api/v1/vehicles", json={"ids": ["a", "b"]})
+    await running.fleet.presence("a")
+    count = await running.api.get("/api/v1/vehicles/a/erasure")
+    assert count.json()["rows"]["registration"] == 1
+    erased = await running.api.delete("/api/v1/vehicles/a")
+    assert erased.status_code == 202
+    erasure = erased.json()
+    assert (erasure["vehicle"], erasure["asked_by"]) == ("a", "key admin.key")
+    assert erasure["regions"] == ["helsinki"]
+    assert erasure["removed"]["registration"] == 1
+    assert (await running.api.delete("/api/v1/vehicles/a")).json() == erasure, "asked again"
+    assert (await running.api.get("/api/v1/vehicles/a")).status_code == 404
+    again = await running.api.post("/api/v1/vehicles", json={"id": "a"})
+    assert (again.status_code, "is being erased" in again.json()["detail"]) == (409, True)
+    assert (await running.api.delete("/api/v1/vehicles/zzz")).status_code == 404
+    assert (await running.api.get("/api/v1/vehicles/zzz/erasure")).status_code == 404
+    await running.api.delete("/api/v1/vehicles/b")
+    first = (await running.api.get("/api/v1/erasures", params={"limit": 1})).json()
+    assert [item["vehicle"] for item in first["items"]] == ["b"]
+    rest = await running.api.get("/api/v1/erasures", params={"cursor": first["next_cursor"]})
+    assert rest.json() == {"items": [erasure], "next_cursor": None}
+    alone = await running.api.get("/api/v1/erasures", params={"vehicle": "a"})
+    assert alone.json()["items"] == [erasure]
+
+
+async def test_retention_of_a_vehicle(running: Running) -> None:
+    await running.api.post("/api/v1/vehicles", json={"id": "a"})
+    path = "/api/v1/vehicles/a/retention"
+    kept = "SELECT retention_days FROM fleet.vehicle"
+    assert (await running.api.put(path, json={"days": 7})).status_code == 204
+    assert await running.fleet.connection.fetchval(kept) == 7
+    assert (await running.api.put(path, json={"days": None})).status_code == 204
+    assert await running.fleet.connection.fetchval(kept) is None
+    for wrong in ({}, {"days": 0}, {"days": "long"}):
+        assert (await running.api.put(path, json=wrong)).status_code == 422
+    assert (await running.api.put("/api/v1/vehicles/zzz/retention", json={"days": 7})).status_code == 404

@@ -27,6 +27,7 @@ TABLES = {
     "derive_request",
     "derived_by",
     "dirty_bucket",
+    "erasure",
     "event",
     "feed",
     "gateway",

@@ -18,6 +18,10 @@ BEGIN
     IF EXISTS (SELECT FROM unnest(macs) AS m WHERE m IS NULL OR m !~ '^[0-9a-f]{64}$') THEN
         RAISE EXCEPTION 'a mac is not 64 hexadecimal digits' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    IF EXISTS (SELECT FROM fleet.erasure AS e JOIN fleet.vehicle AS v ON v.id = e.vehicle_id
+        WHERE e.finished_at IS NULL AND v.name = ANY (names)) THEN
+        RAISE EXCEPTION 'one of these vehicles is being erased' USING ERRCODE = 'object_in_use';
+    END IF;
     RETURN QUERY
     WITH given AS (
         SELECT g.name, g.mac, g.position FROM unnest(names, macs) WITH ORDINALITY AS g (name, mac, position)

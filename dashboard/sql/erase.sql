@@ -1,0 +1,1 @@
+SELECT api.erase($1, $2) AS id

@@ -1,0 +1,1 @@
+SELECT part, count FROM api.erase_count($1)

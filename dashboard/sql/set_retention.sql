@@ -1,0 +1,1 @@
+SELECT api.set_retention($1, $2)

@@ -1,0 +1,1 @@
+SELECT fleet.erase_some($1)
