@@ -24,6 +24,7 @@ from ingest.database import statement
 from ingest.failures import FAILURES, reason
 from ingest.folding import Return
 from ingest.pager import Pager
+from ingest.pulse import Pulse
 from ingest.register import Outcome, Register
 from ingest.sessions import SESSION_PREFIX, Sessions
 
@@ -101,6 +102,7 @@ class Registrar:
         self._pager = Pager(
             region, timers.update_interval_s, lambda: self._bridge, self._online.keys(), self._rng
         )
+        self._pulse = Pulse(timers.update_interval_s)
         self._link: asyncio.Task[None] | None = None
         self._deaf_since: float | None = None  # None: hearing
         self._marked_deaf = False
@@ -180,7 +182,7 @@ class Registrar:
     def _not_heard(self) -> None:
         """From now on claims may be missing."""
         if self._deaf_since is None:
-            self._deaf_since = self._clock()
+            self._deaf_since = self._clock() - self._pulse.behind_s()
 
     def _notice_overflow(self) -> None:
         """What its link had no room for may have been claims."""
@@ -246,6 +248,7 @@ class Registrar:
         tasks = [
             asyncio.create_task(self._serve(connection)),
             asyncio.create_task(self._publisher.run(bridge)),
+            asyncio.create_task(self._pulse.run()),
         ]
         tasks += [asyncio.create_task(duty.run(bridge)) for duty in self._duties]
         try:
@@ -303,6 +306,8 @@ class Registrar:
             return TICK_S / 4
         if self._deaf_since is not None:  # connected, but not told of it yet; or claims were dropped
             self._returned = not self._heard and self._hearing.is_set()
+            return TICK_S / 4
+        if self._pulse.behind_s() > 0:  # what came while it stood still is read before deadlines count
             return TICK_S / 4
         if self._clock() >= self._sweep_at:
             self._sweep_at = self._clock() + await self._sweep(connection)

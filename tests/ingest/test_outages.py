@@ -204,9 +204,47 @@ async def test_a_clean_stop_stores_and_answers_what_is_waiting(plain_dsn: str, t
 
 async def test_the_process_stops_cleanly_on_sigterm(platform: Platform) -> None:
     unit = await platform.unit("car")
-    settings = platform.settings()
     await platform.stop_service()
-    process = await asyncio.create_subprocess_exec(
+    process = await _process(platform)
+    unit.forget()
+    await unit.gateway(lambda status: status.storing)
+    process.send_signal(signal.SIGTERM)
+    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, errors.decode()
+    assert b"ingest stopped" in errors
+    await unit.gateway(lambda status: not status.storing)
+
+
+async def test_who_came_back_while_the_process_stood_still_is_not_offline(
+    platform: Platform, connection: Connection
+) -> None:
+    """Its attach waits in the socket, and the linger is over by the time it can be read."""
+    unit = await platform.unit("car")
+    await platform.stop_service()
+    process = await _process(platform, FLEETCELL_LINGER_S="2")
+    try:
+        unit.forget()
+        async with asyncio.timeout(30):
+            while not unit.heard(Channel.STATE):  # what it says before the process hears is lost
+                await unit.claim(ClaimKind.ATTACH)
+                await asyncio.sleep(0.05)
+        await unit.vanish()
+        await platform.history("car", ["online (attach)", "suspect (lost)"])
+        process.send_signal(signal.SIGSTOP)
+        await unit.connect()
+        await unit.claim(ClaimKind.ATTACH)  # the broker has it
+        await platform.becomes(connection, "SELECT deadline < clock_timestamp() FROM fleet.registration")
+        process.send_signal(signal.SIGCONT)
+        await platform.history("car", ["online (attach)", "suspect (lost)", "online (attach)"])
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+async def _process(platform: Platform, **settings: str) -> asyncio.subprocess.Process:
+    """Ingest as a process of its own; the caller ends it."""
+    found = platform.settings()
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "fleetcell",
@@ -220,18 +258,12 @@ async def test_the_process_stops_cleanly_on_sigterm(platform: Platform) -> None:
             "FLEETCELL_BROKER_PASSWORD": secret(f"ingest-{REGION}"),
             "FLEETCELL_REGISTRAR_USER": f"registrar-{REGION}",
             "FLEETCELL_REGISTRAR_PASSWORD": secret(f"registrar-{REGION}"),
-            "FLEETCELL_CREDENTIALS_FILE": str(settings.credentials_file),
-            "FLEETCELL_SERVICE_CREDENTIALS_FILE": str(settings.service_credentials_file),
+            "FLEETCELL_CREDENTIALS_FILE": str(found.credentials_file),
+            "FLEETCELL_SERVICE_CREDENTIALS_FILE": str(found.service_credentials_file),
+            **settings,
         },
         stderr=asyncio.subprocess.PIPE,
     )
-    unit.forget()
-    await unit.gateway(lambda status: status.storing)
-    process.send_signal(signal.SIGTERM)
-    _, errors = await asyncio.wait_for(process.communicate(), 30)
-    assert process.returncode == 0, errors.decode()
-    assert b"ingest stopped" in errors
-    await unit.gateway(lambda status: not status.storing)
 
 
 def _service(platform: Platform) -> Service:
