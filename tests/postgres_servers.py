@@ -91,14 +91,16 @@ class PlainServer:
 class TimescaleServer:
     """PostgreSQL 17 with TimescaleDB from a debootstrapped Debian 13, on a port of 127.0.0.1.
 
+    Debian's build is the Apache one. FLEETCELL_TIMESCALE_ROOT may name a folder with the other one.
+
     Raises:
         LookupError: what is missing, and how to get it.
     """
 
-    tier = Tier.TIMESCALE_APACHE
-
     def __init__(self) -> None:
         self._root = timescale_root()
+        licensed = any(self._root.glob("usr/lib/postgresql/*/lib/timescaledb-tsl-*.so"))
+        self.tier = Tier.TIMESCALE if licensed else Tier.TIMESCALE_APACHE
         self._programs = next(self._root.glob("usr/lib/postgresql/*/bin"))
         self._passwords = {role: secrets.token_hex(16) for role in ("owner", "dashboard", "superuser")}
         self._home: Path | None = None
