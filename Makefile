@@ -18,7 +18,8 @@ help:
 	@echo 'make bench  all benchmarks, or some: make bench ARGS="broker --seconds 10"'
 	@echo 'make properties  the property tests with a fresh seed, which is printed; worth repeating'
 	@echo 'make fuzz   a million payloads into ingest, a million packets at the broker; ARGS="--seed N" repeats a run'
-	@echo 'make chaos  10,000 steps in which all fails around presence and commands; ARGS="--seed N" likewise'
+	@echo 'make chaos  10,000 steps in which all fails around presence and commands, ARGS="--seed N" likewise;'
+	@echo '            then ingest is killed at every await of a batch, and a spool at every byte'
 	@echo 'make help   this'
 	@echo
 	@echo 'Flags go into ARGS: make up ARGS="--vehicles 100", make test ARGS="-k ledger".'
@@ -56,4 +57,5 @@ fuzz:
 
 chaos:
 	@$(SETUP) --extra dev python
-	@exec $(BIN)/python -m tests.ingest.chaos $(ARGS)
+	$(BIN)/python -m tests.ingest.chaos $(ARGS)
+	@exec $(BIN)/python -m tests.chaos

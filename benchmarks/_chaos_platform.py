@@ -142,7 +142,10 @@ class Postgres(Service):
 
     def __init__(self, directory: Path, log: Path) -> None:
         self.embedded = EmbeddedPostgres(directory)
-        settings = ("--max_wal_size=64MB", "--min_wal_size=32MB", "--max_connections=60")
+        settings = (
+            *("--max_wal_size=64MB", "--min_wal_size=32MB", "--max_connections=60"),
+            *("--log_lock_waits=on", "--deadlock_timeout=200ms"),  # found before a statement times out
+        )
 
         def command() -> tuple[list[str], dict[str, Any]]:
             environment = {"env": self.embedded.environment(), **self.embedded.popen_options()}
@@ -173,8 +176,9 @@ class Units(Service):
 
     async def started(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None
-        process.stdin.write(msgspec.json.encode(self._crew) + b"\n")
         self._reader = asyncio.create_task(self._read(process))
+        with contextlib.suppress(OSError, RuntimeError):
+            process.stdin.write(msgspec.json.encode(self._crew) + b"\n")
         if (order := self.again()) is not None:
             self.order(order)
         await self._reader  # what it said before it ended is all heard
@@ -183,7 +187,8 @@ class Units(Service):
         """Tell it; a process that has just ended does not hear it."""
         process = self._process
         if process is not None and process.stdin is not None and process.returncode is None:
-            process.stdin.write(msgspec.json.encode(order) + b"\n")
+            with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: the pipe is closed (uvloop)
+                process.stdin.write(msgspec.json.encode(order) + b"\n")
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None

@@ -233,6 +233,8 @@ class Proxy:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
+    if writer.transport.is_closing():
+        return
     raw = writer.get_extra_info("socket")
     if raw is not None and raw.family != socket.AF_UNIX:
         with contextlib.suppress(OSError):
