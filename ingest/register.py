@@ -24,7 +24,7 @@ from ingest.database import statement
 from ingest.folding import Ear, lived, take
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Container
 
     import asyncpg
 
@@ -176,6 +176,7 @@ class Register:
         last_sign: Callable[[str], Sign | None],
         *,
         age_s: Callable[[float], float],
+        waiting: Container[str] = (),
     ) -> Outcome:
         """Let deadlines that have passed take effect, up to PART of them.
 
@@ -183,10 +184,14 @@ class Register:
             connection: outside of a transaction.
             last_sign: of a vehicle. One that came too soon after another was not written; it counts now.
             age_s: seconds since a monotonic time.
+            waiting: vehicles with claims that are to be taken first. They may have come while the database
+                let the sweep itself wait.
         """
 
         def step(held: Held, now: datetime) -> tuple[Registration, Change | None]:
             registration = held.registration
+            if held.vehicle in waiting:
+                return registration, None
             if (sign := last_sign(held.vehicle)) is not None:
                 heard_at = now - timedelta(seconds=age_s(sign.at))
                 found, change = lived(registration, sign, heard_at, self.timers)

@@ -342,7 +342,9 @@ class Registrar:
 
     async def _sweep(self, connection: Connection) -> float:
         """Let deadlines take effect, a part of them: claims go between; seconds until the next look."""
-        outcome = await self._register.sweep(connection, self._signs.get, age_s=self._age_s)
+        outcome = await self._register.sweep(
+            connection, self._signs.get, age_s=self._age_s, waiting=self._heard.claims
+        )
         self._done(outcome)
         if outcome.more:
             return 0.0

@@ -178,6 +178,27 @@ async def test_claims_are_taken_between_the_transactions_of_a_return(
     )
 
 
+async def test_who_speaks_while_the_database_lets_a_sweep_wait_is_taken_first(connection: Connection) -> None:
+    gateway, names = await attached(connection)
+    back, away = names[:2]
+    for name in (back, away):
+        gateway.hear(name, will(1))
+    await gateway.registrar.turn(connection)
+
+    def stands_still(_: int) -> None:
+        gateway.in_transaction = lambda _: None
+        gateway.now = 106.0
+        gateway.hear(back, attach(2))
+        gateway.now = 130.0  # the linger was over at 110
+
+    gateway.now, gateway.in_transaction = 105.0, stands_still
+    for _ in range(2):
+        await gateway.registrar.turn(connection)
+    histories = await gateway.histories([back, away])
+    lost = ["online (attach) 100", "suspect (lost) 100"]
+    assert histories == {back: [*lost, "online (attach) 106"], away: [*lost, "offline (lost) 110"]}
+
+
 async def test_each_is_paged_once_but_who_has_spoken(connection: Connection, small_parts: None) -> None:
     gateway, names = await attached(connection)
     await gateway.blind_for(50)
