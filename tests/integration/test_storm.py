@@ -9,7 +9,7 @@ import pytest
 
 from tests.running_platform import RunningPlatform
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 VEHICLES = 40
 FAULTS = """
@@ -36,7 +36,7 @@ def test_in_a_storm_no_reading_is_lost_and_none_is_stored_twice(
     faults.write_text(FAULTS)
     run = platform.run(
         *("sim", "run", "--vehicles", str(VEHICLES), "--link", "storm", "--seed", "7"),
-        *("--faults", str(faults), "--duration", "36", "--drain", "8", "--score", "--json"),
+        *("--faults", str(faults), "--duration", "60", "--drain", "10", "--score", "--json"),
     )
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)["report"]
