@@ -8,7 +8,7 @@ PostgreSQL documentation, COPY, "Binary Format".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -88,9 +88,15 @@ def uuids(values: Sequence[bytes]) -> Fixed:
     return Fixed(np.frombuffer(b"".join(values), dtype="V16"))
 
 
+def nulls(rows: int) -> Fixed:
+    """A column of any type without a value."""
+    return Fixed(np.zeros(rows, dtype=np.uint8), np.zeros(rows, dtype=np.bool_))
+
+
 def text(values: Sequence[str | None]) -> Variable:
     """Text column."""
-    return Variable([None if value is None else value.encode() for value in values])
+    encoded = {value: None if value is None else value.encode() for value in set(values)}
+    return Variable([encoded[value] for value in values])
 
 
 def jsonb(values: Sequence[bytes | None]) -> Variable:
@@ -113,20 +119,30 @@ def encode(columns: Sequence[Column], rows: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    values: list[bytes]
+    values: npt.NDArray[np.bytes_] | list[bytes]
     lengths: Ints  # -1 is NULL
 
     @classmethod
     def of(cls, values: Sequence[bytes | None]) -> _Text:
-        return cls(
-            [b"" if value is None else value for value in values],
-            np.fromiter((-1 if value is None else len(value) for value in values), np.int64, len(values)),
-        )
+        kinds = list(dict.fromkeys(values))
+        whole = [b"" if kind is None else kind for kind in kinds]
+        lengths = np.array([-1 if kind is None else len(kind) for kind in kinds], dtype=np.int64)
+        if len(kinds) == len(values) or lengths.max() > SHORT_TEXT:
+            whole = [b"" if value is None else value for value in values]
+            return cls(
+                whole,
+                np.fromiter((-1 if value is None else len(value) for value in values), np.int64, len(values)),
+            )
+        places = {kind: place for place, kind in enumerate(kinds)}
+        rows = np.fromiter(map(places.__getitem__, values), np.intp, len(values))
+        return cls(np.array(whole, dtype=f"S{max(1, int(lengths.max()))}")[rows], lengths[rows])
 
     def taken(self, chosen: Ints | None) -> _Text:
         if chosen is None:
             return self
-        return _Text([self.values[i] for i in chosen], self.lengths[chosen])
+        if isinstance(self.values, list):
+            return _Text([self.values[i] for i in chosen], self.lengths[chosen])
+        return _Text(self.values[chosen], self.lengths[chosen])
 
 
 def _passes(variable: dict[int, _Text], rows: int) -> Iterator[Ints | None]:
@@ -145,19 +161,12 @@ def _passes(variable: dict[int, _Text], rows: int) -> Iterator[Ints | None]:
 def _encode(columns: Sequence[Column], variable: dict[int, _Text], chosen: Ints | None, rows: int) -> bytes:
     rows = rows if chosen is None else len(chosen)
     texts = {i: column.taken(chosen) for i, column in variable.items()}
-    layout: list[tuple[str, str]] = [("count", ">i2")]
-    for i, column in enumerate(columns):
-        layout.append((f"length{i}", ">i4"))
-        if isinstance(column, Fixed):
-            layout.append((f"value{i}", column.values.dtype.str))
-        elif (widest := int(texts[i].lengths.max())) > 0:
-            layout.append((f"value{i}", f"S{widest}"))
-    table = np.empty(rows, dtype=np.dtype(layout))
+    missing = {i: _missing(column, chosen) for i, column in enumerate(columns) if isinstance(column, Fixed)}
+    table = np.full(rows, _row(columns, texts, missing))
     fields = table.dtype.fields
     assert fields is not None
     kept: Bools | None = None  # made when the first byte has to go
 
-    table["count"] = len(columns)
     for i, column in enumerate(columns):
         if isinstance(column, Variable):
             lengths = texts[i].lengths
@@ -170,19 +179,52 @@ def _encode(columns: Sequence[Column], variable: dict[int, _Text], chosen: Ints 
                 kept = _all(table) if kept is None else kept
                 kept[:, start : start + width] = np.arange(width) < lengths[:, None]
             continue
+        without = missing[i]
+        if without is True:
+            continue
         values = column.values if chosen is None else column.values[chosen]
         table[f"value{i}"] = values
-        table[f"length{i}"] = values.dtype.itemsize
-        if column.valid is not None:
-            missing = ~(column.valid if chosen is None else column.valid[chosen])
-            if missing.any():
-                kept = _all(table) if kept is None else kept
-                start = fields[f"value{i}"][1]
-                kept[missing, start : start + values.dtype.itemsize] = False
-                table[f"length{i}"][missing] = -1
+        if without is not None:
+            kept = _all(table) if kept is None else kept
+            start = fields[f"value{i}"][1]
+            kept[without, start : start + values.dtype.itemsize] = False
+            table[f"length{i}"][without] = -1
     if kept is None:
         return table.tobytes()
     return table.view(np.uint8).reshape(rows, table.dtype.itemsize)[kept].tobytes()
+
+
+def _row(
+    columns: Sequence[Column], texts: dict[int, _Text], missing: dict[int, Bools | Literal[True] | None]
+) -> npt.NDArray[np.void]:
+    """What rows have in common: their layout, the field count, and the lengths of columns of one size."""
+    layout: list[tuple[str, str]] = [("count", ">i2")]
+    lengths = {}
+    for i, column in enumerate(columns):
+        layout.append((f"length{i}", ">i4"))
+        if isinstance(column, Variable):
+            if (widest := int(texts[i].lengths.max())) > 0:
+                layout.append((f"value{i}", f"S{widest}"))
+        elif missing[i] is True:
+            lengths[f"length{i}"] = -1
+        else:
+            lengths[f"length{i}"] = column.values.dtype.itemsize
+            layout.append((f"value{i}", column.values.dtype.str))
+    row = np.zeros((), dtype=np.dtype(layout))
+    row["count"] = len(columns)
+    for name, length in lengths.items():
+        row[name] = length
+    return row
+
+
+def _missing(column: Fixed, chosen: Ints | None) -> Bools | Literal[True] | None:
+    """Which of the rows are NULL; True: all, None: none of them."""
+    if column.valid is None:
+        return None
+    valid = column.valid if chosen is None else column.valid[chosen]
+    if valid.all():
+        return None
+    return ~valid if valid.any() else True
 
 
 def _all(table: npt.NDArray[np.void]) -> Bools:

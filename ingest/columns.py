@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -21,11 +22,14 @@ from ingest.quality import DEVICE_TIME_KEY, REFUSED_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
 HOT_KEYS: Final = frozenset(signal.key for signal in HOT)
 HOT_COLUMNS: Final = tuple(signal.column for signal in HOT if signal.column)
 _NUMERIC: Final = frozenset({float, int, type(None)})
+_NUMBERS: Final = frozenset({Datatype.DOUBLE, Datatype.INT})
 _INTEGER: Final = frozenset({int, type(None)})
+_TEXT: Final = frozenset({str, type(None)})
 _BOOLEAN: Final = frozenset({bool, type(None)})
 
 
@@ -35,30 +39,45 @@ class Signals:
 
     `accepted` has one mapping a reading, by wire key, without nulls; `problems` says what was refused, by
     row; `hot` holds the values of each catalogued column that any reading has, None where a reading has
-    none.
+    none; `floats` the same of columns of numbers, None as NaN. `alike`: all readings have values of the same
+    signals.
     """
 
     accepted: list[dict[str, Any]]
     problems: dict[int, list[str]] = field(default_factory=dict)
     hot: dict[str, list[Any]] = field(default_factory=dict)
+    floats: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     odd: set[int] = field(default_factory=set)  # rows with keys that have no column
+    alike: bool = False
 
 
 def check(readings: Sequence[dict[str, Any]]) -> Signals:
     """Check the signals of all readings."""
     signals = Signals(list(readings))
-    keys: set[str] = set().union(*readings) if readings else set()
+    found = _side_by_side(readings)
+    signals.alike = found is not None
+    keys: set[str] = set(found) if found is not None else set().union(*readings)
     unknown = keys - HOT_KEYS
     suspects: set[int] = set()
     if unknown:
         signals.odd = {row for row, reading in enumerate(readings) if not unknown.isdisjoint(reading)}
         suspects |= signals.odd
+    nothing = type(None)
+    holed = set()
     for signal in HOT:
         if signal.key in keys:
             key = signal.key
-            signals.hot[key] = column = [reading.get(key) for reading in readings]
-            suspects |= _suspects(signal, column)
-    if "lat" in keys or "lon" in keys:
+            column = [reading.get(key) for reading in readings] if found is None else list(found[key])
+            types = set(map(type, column))
+            if nothing in types:
+                holed.add(key)
+            signals.hot[key] = column
+            if signal.datatype in _NUMBERS and types <= _NUMERIC:
+                floats = _floats(column)
+                if floats is not None:
+                    signals.floats[key] = floats
+            suspects |= _suspects(signal, column, types, signals.floats.get(key))
+    if ("lat" in keys) != ("lon" in keys) or not holed.isdisjoint({"lat", "lon"}):
         suspects |= _half_positions(signals.hot.get("lat"), signals.hot.get("lon"))
     for row in sorted(suspects):
         accepted, problems = _check_one(readings[row])
@@ -67,29 +86,48 @@ def check(readings: Sequence[dict[str, Any]]) -> Signals:
             signals.problems[row] = problems
         for key, column in signals.hot.items():
             column[row] = accepted.get(key)
+    for key in signals.floats if suspects else ():
+        signals.floats[key] = np.array(signals.hot[key], dtype=np.float64)
+    signals.alike = signals.alike and not holed and not suspects
     return signals
+
+
+def _side_by_side(readings: Sequence[dict[str, Any]]) -> dict[str, tuple[Any, ...]] | None:
+    """The values by key, where all readings have the same keys: the common case, without a loop of ours."""
+    keys = list(readings[0]) if readings else []
+    if len(keys) < 2 or set(map(len, readings)) != {len(keys)}:
+        return None
+    try:
+        return dict(zip(keys, zip(*map(itemgetter(*keys), readings), strict=True), strict=True))
+    except KeyError:
+        return None
 
 
 def hot_columns(signals: Signals) -> list[binary_copy.Column]:
     """The typed columns, in the order of HOT_COLUMNS."""
     rows = len(signals.accepted)
-    nothing = np.zeros(rows, dtype=np.bool_)
-    columns: list[binary_copy.Column] = []
-    for signal in HOT:
-        values = signals.hot.get(signal.key)
-        match signal.datatype:
-            case Datatype.DOUBLE:
-                floats = _floats(values, rows)
-                columns.append(binary_copy.float8(floats, ~np.isnan(floats)))
-            case Datatype.INT:
-                valid = nothing if values is None else _valid(values)
-                columns.append(binary_copy.int4(np.where(valid, _floats(values, rows), 0), valid))
-            case Datatype.BOOL:
-                valid = nothing if values is None else _valid(values)
-                columns.append(binary_copy.boolean([v is True for v in values or [None] * rows], valid))
-            case _:
-                columns.append(binary_copy.text(values if values is not None else [None] * rows))
-    return columns
+    nothing = binary_copy.nulls(rows)
+    return [
+        nothing if signal.key not in signals.hot else _hot_column(signals, signal, signals.hot[signal.key])
+        for signal in HOT
+    ]
+
+
+def _hot_column(signals: Signals, signal: Signal, values: list[Any]) -> binary_copy.Column:
+    match signal.datatype:
+        case Datatype.DOUBLE:
+            floats = signals.floats.get(signal.key)
+            floats = np.array(values, dtype=np.float64) if floats is None else floats
+            return binary_copy.float8(floats, ~np.isnan(floats))
+        case Datatype.INT:
+            valid = _valid(values)
+            return binary_copy.int4(np.where(valid, np.array(values, dtype=np.float64), 0), valid)
+        case Datatype.BOOL if signals.alike:
+            return binary_copy.boolean(values)
+        case Datatype.BOOL:
+            return binary_copy.boolean([value is True for value in values], _valid(values))
+        case _:
+            return binary_copy.text(values)
 
 
 def extras(signals: Signals, device_time_us: dict[int, int]) -> list[bytes | None]:
@@ -110,44 +148,54 @@ def extras(signals: Signals, device_time_us: dict[int, int]) -> list[bytes | Non
     return documents
 
 
-def _floats(values: list[Any] | None, rows: int) -> npt.NDArray[np.float64]:
-    """None becomes NaN."""
-    return np.full(rows, np.nan) if values is None else np.array(values, dtype=np.float64)
+def _floats(values: list[Any]) -> npt.NDArray[np.float64] | None:
+    """None becomes NaN; where an integer is beyond the largest float there is no array."""
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError:
+        return None
 
 
 def _valid(values: list[Any]) -> npt.NDArray[np.bool_]:
     return np.fromiter((value is not None for value in values), np.bool_, len(values))
 
 
-def _suspects(signal: Signal, column: list[Any]) -> set[int]:
-    """The rows whose value the fast check does not vouch for."""
-    types = set(map(type, column))
+def _suspects(
+    signal: Signal, column: list[Any], types: AbstractSet[object], floats: npt.NDArray[np.float64] | None
+) -> set[int]:
+    """The rows whose value the fast check does not vouch for.
+
+    Args:
+        signal: which.
+        column: its values, None where there is none.
+        types: those of the values.
+        floats: the values of a column of numbers, None as NaN; None where they cannot be written so.
+    """
     match signal.datatype:
         case Datatype.DOUBLE | Datatype.INT:
             allowed = _INTEGER if signal.datatype is Datatype.INT else _NUMERIC
             if not types <= allowed:
-                return {row for row, value in enumerate(column) if type(value) not in allowed} | _suspects(
-                    signal, [value if type(value) in allowed else None for value in column]
-                )
-            try:
-                values = np.array(column, dtype=np.float64)
-            except OverflowError:  # an integer beyond the largest float
+                good = [value if type(value) in allowed else None for value in column]
+                wrong = {row for row, value in enumerate(column) if type(value) not in allowed}
+                return wrong | _suspects(signal, good, allowed, _floats(good))
+            if floats is None:
                 return {row for row, value in enumerate(column) if value is not None}
             low = -math.inf if signal.low is None else signal.low
             high = math.inf if signal.high is None else signal.high
-            outside = ~((values >= low) & (values <= high))  # NaN is outside too, be it null or a value
+            outside = ~((floats >= low) & (floats <= high))  # NaN is outside too, be it null or a value
             return {row for row in np.flatnonzero(outside).tolist() if column[row] is not None}
         case Datatype.BOOL:
             if types <= _BOOLEAN:
                 return set()
             return {row for row, value in enumerate(column) if type(value) not in _BOOLEAN}
         case _:
-            return {
-                row
-                for row, value in enumerate(column)
-                if value is not None
-                and not (type(value) is str and len(value) <= MAX_TEXT and value.isprintable())
-            }
+            if types <= _TEXT and all(value is None or _plain(value) for value in set(column)):
+                return set()
+            return {row for row, value in enumerate(column) if value is not None and not _plain(value)}
+
+
+def _plain(value: Any) -> bool:
+    return type(value) is str and len(value) <= MAX_TEXT and value.isprintable()
 
 
 def _half_positions(lat: list[Any] | None, lon: list[Any] | None) -> set[int]:

@@ -5,9 +5,20 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.latest import MAX_SIGNALS, Latest, Signals, decode, encode, merge, position, value
+from fleetcell.contract.topics import Channel, VehicleTopic
+from ingest.clock import Dated
+from ingest.decode import Upload
+from ingest.latest import MAX_SIGNALS, Latest, Signals, decode, encode, merge, newest, position, value
+from ingest.readings import gather
+from ingest.settle import Fresh
 
 signals = st.dictionaries(st.sampled_from("abc"), st.builds(Latest, st.integers(0, 3), st.integers(0, 50)))
+
+
+TOPIC = VehicleTopic("helsinki", "car", Channel.TELEMETRY)
+BOOT = "0123456789abcdef0123456789abcdef"
+speeds = st.floats(0, 100).map(lambda speed: {"speed": speed, "soc": speed / 2})
+some = st.dictionaries(st.sampled_from(["speed", "soc", "rpm"]), st.none() | st.floats(0, 100))
 
 
 def by_time(found: Signals) -> dict[str, int]:
@@ -28,6 +39,32 @@ def test_merging_in_any_order_ends_with_the_newest(parts: list[Signals], rng: ob
     assert by_time(one) == {
         key: max(part[key].t for part in parts if key in part) for key in {k for p in parts for k in p}
     }
+
+
+@given(
+    readings=st.lists(speeds, min_size=1, max_size=8) | st.lists(some, min_size=1, max_size=8),
+    data=st.data(),
+)
+def test_the_newest_of_each_signal_whatever_the_readings_hold(
+    readings: list[dict[str, float | None]], data: st.DataObject
+) -> None:
+    """All alike or not: the last by (time, number) of each vehicle and signal, wrong clocks left out."""
+    rows = range(len(readings))
+    times = data.draw(st.permutations([1000 * row for row in rows]))
+    vehicles = data.draw(st.lists(st.integers(1, 3), min_size=len(rows), max_size=len(rows)))
+    wrong = data.draw(st.sets(st.sampled_from(rows)))
+    uploads = [Upload(TOPIC, BOOT, 1, 10**6, [row + 1], [times[row]], [dict(readings[row])]) for row in rows]
+    found = newest(
+        gather(
+            (vehicles[row], Fresh(uploads[row], None, Dated([times[row]], [0] if row in wrong else [])))
+            for row in rows
+        )
+    )
+    expected: dict[int, Signals] = {}
+    for row in sorted(set(rows) - wrong, key=times.__getitem__):
+        held = expected.setdefault(vehicles[row], {})
+        held |= {k: Latest(v, times[row] // 1000) for k, v in readings[row].items() if v is not None}
+    assert found == expected
 
 
 @given(signals)
