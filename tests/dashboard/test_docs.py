@@ -36,11 +36,10 @@ async def test_the_examples_work(running: Running) -> None:
             async with running.api.stream("GET", path) as stream:
                 assert stream.status_code == 200
             continue
-        if "-d" in command:
-            answer = await running.api.post(path, json=json.loads(command[command.index("-d") + 1]))
-        else:
-            method = command[command.index("-X") + 1] if "-X" in command else "GET"
-            answer = await running.api.request(method, path)
+        body = json.loads(command[command.index("-d") + 1]) if "-d" in command else None
+        told = command[command.index("-X") + 1] if "-X" in command else None
+        method = told or ("GET" if body is None else "POST")  # as curl does
+        answer = await running.api.request(method, path, json=body)
         assert answer.is_success, (command, answer.text)
 
 
