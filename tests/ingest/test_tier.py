@@ -85,6 +85,7 @@ async def _columnstore(connection: Connection) -> None:
     )
     facts = "SELECT count(*), avg(speed), min(time), max(seq) FROM fleet.telemetry WHERE vehicle_id = $1"
     before = await connection.fetchrow(facts, ids["car"])
+    assert before is not None
     job = await connection.fetchrow(
         "SELECT job_id, config->>'compress_after' FROM timescaledb_information.jobs"
         " WHERE hypertable_name = 'telemetry' AND proc_name LIKE 'policy_compression%'"

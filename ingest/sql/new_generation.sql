@@ -1,0 +1,1 @@
+UPDATE fleet.feed SET generation = gen_random_uuid()
