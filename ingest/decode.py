@@ -5,8 +5,10 @@ Everything that is wrong is either one sample (it costs only itself) or the whol
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
 
 from fleetcell.contract.errors import PayloadError
 from fleetcell.contract.ledger import EMPTY, MAX_SEQ, Ranges
@@ -23,11 +25,9 @@ from fleetcell.contract.messages import (
 )
 from fleetcell.contract.topics import Channel, VehicleTopic
 
-if TYPE_CHECKING:
-    import msgspec
-
 # Milliseconds that any plausible or implausible device clock stays in; others take the slow and exact check.
 _EASY_MS: Final = 4_000_000_000_000
+_INTEGERS: Final = frozenset({int})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,7 @@ class StoredEvent:
     up_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(msgspec.Struct, frozen=True):
     """What one message of a unit says.
 
     `seqs`, `times_us` (by the unit's clock, since 1970), `signals` and `ups_ms` (uptime, None where the unit
@@ -65,10 +64,10 @@ class Upload:
     seqs: list[int]
     times_us: list[int]
     signals: list[dict[str, Any]]
-    events: list[StoredEvent] = field(default_factory=list)
-    bad: list[BadSample] = field(default_factory=list)
+    events: list[StoredEvent] = []
+    bad: list[BadSample] = []
     evicted: Ranges = EMPTY
-    ups_ms: list[int | None] = field(default_factory=list)
+    ups_ms: list[int | None] = []
     sent_ms: int | None = None
 
     @property
@@ -96,8 +95,23 @@ def decode_upload(topic: VehicleTopic, payload: bytes, received_us: int) -> Uplo
     except PayloadError:
         envelope = decode_msgpack(Envelope, payload) if packed else decode(Envelope, payload)
         return _piecewise(topic, envelope, received_us, packed=packed)
+    samples = whole.samples
+    times = [sample.ts for sample in samples]
+    if set(map(type, times)) <= _INTEGERS and all(0 <= ts < _EASY_MS for ts in times):  # type: ignore[operator] # integers
+        return Upload(
+            topic,
+            whole.boot,
+            whole.epoch,
+            received_us,
+            [sample.seq for sample in samples],
+            [ts * 1000 for ts in times],  # type: ignore[misc] # integers
+            [sample.s for sample in samples],
+            evicted=ranges_from_wire(whole.evicted) if whole.evicted else EMPTY,
+            ups_ms=[sample.up for sample in samples],
+            sent_ms=whole.sent,
+        )
     upload = _empty(topic, whole, received_us)
-    for sample in whole.samples:
+    for sample in samples:
         _add(upload, sample, None)
     return upload
 

@@ -9,6 +9,8 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from fleetcell.contract.ledger import (
     EMPTY,
     LATENESS_S,
@@ -33,8 +35,7 @@ _LATENESS_US: Final = tuple(round(bound * 1_000_000) for bound in LATENESS_S)
 _NEVER_US: Final = 2**63  # later than any time
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
+class LedgerRow(msgspec.Struct, frozen=True):
     """The sets of one (vehicle, boot).
 
     `quarantined` and `corrected` are part of `received`; the others are apart.

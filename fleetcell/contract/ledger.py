@@ -58,11 +58,16 @@ def union(a: Ranges, b: Ranges) -> Ranges:
         return a
     if not a:
         return b
+    (first, last), (start, end) = a[-1], b[0]
+    if last < start:  # mostly numbers go on where they ended
+        return (*a[:-1], (first, end), *b[1:]) if last + 1 == start else (*a, *b)
     return normalize((*a, *b))
 
 
 def subtract(a: Ranges, b: Ranges) -> Ranges:
     """The numbers in `a` that are not in `b`."""
+    if not a or not b or b[-1][1] < a[0][0] or a[-1][1] < b[0][0]:
+        return a
     if not a or not b:
         return a
     left: list[tuple[int, int]] = []
@@ -146,6 +151,8 @@ def from_multirange(text: str) -> Ranges:
     Raises:
         LedgerError: the text is not one.
     """
+    if text == "{}":
+        return EMPTY
     if text == "{}":
         return EMPTY
     if not _MULTIRANGE.fullmatch(text):
