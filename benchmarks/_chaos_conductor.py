@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import time
 from dataclasses import dataclass, field
@@ -132,7 +133,10 @@ class Conductor:
             units.order(Order("end"))
         await self._all_off()
         held = await self._ask(lambda connection: Held.read(connection, self._names))
-        left = left_in_spools(self.platform.disks["units"].path, self._names)
+        spools = self.platform.disks["units"].path
+        left = left_in_spools(spools, self._names)
+        for name in self._names:
+            shutil.rmtree(spools / name)
         outcome.verdict = self._truth.judge(left, held)
         outcome.crashes, outcome.refused = self._truth.crashes, self._truth.refused
         outcome.commits_cut = sum(link.commits_hit for link in self.platform.links.values()) - hits
@@ -216,7 +220,7 @@ class Conductor:
         healed = time.monotonic()
         ready = bound = float("inf")
         while True:
-            reports = await self._look()
+            reports = await self.look()
             now = time.monotonic()
             if ready == float("inf") and await self._connected(reports):
                 ready = now
@@ -226,7 +230,7 @@ class Conductor:
             late = now >= bound and not outcome.presence_wrong
             if late:
                 outcome.presence_wrong = wrong
-            pending = sum(_count(report) for report in reports.values() if _lives(report))
+            pending = sum(waiting(report) for report in reports.values() if _lives(report))
             done = len(reports) > 0 or len(self._off) == VEHICLES
             if done and not wrong and not pending and ready < float("inf"):
                 break
@@ -274,7 +278,7 @@ class Conductor:
                 finally:
                     connection.terminate()
 
-    async def _look(self) -> dict[str, UnitReport]:
+    async def look(self) -> dict[str, UnitReport]:
         """How the units are; nothing while their process starts."""
         while not self._reports.empty():
             self._reports.get_nowait()
@@ -288,7 +292,7 @@ class Conductor:
     async def _all_off(self) -> None:
         """Return when the units' process has closed every spool."""
         async with asyncio.timeout(PATIENCE_S):
-            while await self._look():  # noqa: ASYNC110 - another process
+            while await self.look():  # noqa: ASYNC110 - another process
                 await asyncio.sleep(LOOK_S)
 
 
@@ -301,7 +305,8 @@ def _lives(report: UnitReport) -> bool:
     return report.running and not report.asleep and not report.gone
 
 
-def _count(report: UnitReport) -> int:
+def waiting(report: UnitReport) -> int:
+    """How many readings of a unit wait for their acknowledgement, or to be declared as given up."""
     return sum(map(ledger.count, (*report.pending.values(), *report.undeclared.values())))
 
 

@@ -170,7 +170,7 @@ class Units(Service):
         pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         super().__init__("units", lambda: ([sys.executable, "-m", "benchmarks._chaos_units"], pipe), log)
         self._crew = crew
-        self._heard = heard
+        self.heard = heard
         self._reader: asyncio.Task[None] | None = None
         self.again: Callable[[], Order | None] = lambda: None  # the first order to a new process
 
@@ -194,15 +194,16 @@ class Units(Service):
         assert process.stdout is not None
         while line := await process.stdout.readline():
             if line.endswith(b"\n"):
-                self._heard(msgspec.json.decode(line, type=News))
+                self.heard(msgspec.json.decode(line, type=News))
 
 
 class Platform:
-    """All of it, in one folder. `heard`: is told the news of the units."""
+    """All of it, in one folder. `heard`: is told the news of the units; `crew`: how they are otherwise."""
 
-    def __init__(self, folder: Path, heard: Callable[[News], None]) -> None:
+    def __init__(self, folder: Path, heard: Callable[[News], None], **crew: Any) -> None:
         self.folder = folder
-        self.disks = {"units": Disk(folder / "spools", 8), "database": Disk(folder / "postgres", 512)}
+        self._crew = crew
+        self.disks = {"units": Disk(folder / "spools", 64), "database": Disk(folder / "postgres", 512)}
         self.database = Postgres(folder / "postgres" / "server", folder / "database.log")
         self.links: dict[str, Proxy] = {}
         self.services: dict[str, Service] = {"database": self.database}
@@ -233,6 +234,7 @@ class Platform:
             str(self.disks["units"].path),
             INTERVAL_S,
             KEEP_ALIVE_S,
+            **self._crew,
         )
         self.units = Units(crew, self.folder / "units.log", self._heard)
         self.services["units"] = self.units

@@ -51,6 +51,8 @@ class Crew(msgspec.Struct, frozen=True):
     folder: str
     interval_s: float
     keep_alive_s: int
+    rate_hz: float = RATE_HZ
+    delivery: DeliveryPolicy = DELIVERY
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -142,7 +144,7 @@ class Vehicle:
                 stop_wait_s=1.0,
                 sleep_wait_s=1.0,
             ),
-            delivery=DELIVERY,
+            delivery=crew.delivery,
             backoff=Backoff(0.05, 0.5),
         )
         self._unit: VehicleUnit | None = None
@@ -198,7 +200,7 @@ class Vehicle:
 
     async def _drive(self, unit: VehicleUnit) -> None:
         while not unit.gone:
-            await asyncio.sleep(self._rng.uniform(0.5, 1.5) / RATE_HZ)
+            await asyncio.sleep(self._rng.uniform(0.5, 1.5) / self._crew.rate_hz)
             if not self.coasts and not unit.asleep:
                 self._read(unit)
 

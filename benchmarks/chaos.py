@@ -20,7 +20,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ABOUT = "what is lost, stored twice or shown wrongly while network, processes and disks fail"
 SCHEDULES: Final = 10
+TELL_EVERY: Final = 25
 
 
 async def run(
@@ -59,20 +60,22 @@ async def run(
                 if not outcome.is_clean or only is not None:
                     say(outcome.story())
                 advance(sum(not outcome.is_clean for outcome in outcomes))
+                if len(outcomes) % TELL_EVERY == 0:
+                    say(f"{len(outcomes)} of {len(numbers)} schedules")
         deaths = conductor.deaths
     return figures(outcomes, deaths, chosen, time.monotonic() - began)
 
 
 @contextlib.asynccontextmanager
-async def conducting() -> AsyncIterator[Conductor]:
-    """A platform in a folder of its own, and who breaks it."""
+async def conducting(**crew: Any) -> AsyncIterator[Conductor]:
+    """A platform in a folder of its own, and who breaks it; `crew`: how its units are."""
     with tempfile.TemporaryDirectory(prefix="fleetcell-chaos-", ignore_cleanup_errors=True) as name:
         os.chmod(name, 0o755)  # noqa: S103, PTH101 - the server may run as another user
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # give the disks back
         conductor = Conductor()
-        conductor.platform = Platform(Path(name), conductor.hear)
+        conductor.platform = Platform(Path(name), conductor.hear, **crew)
         try:
             await conductor.platform.start()
             yield conductor

@@ -4,6 +4,9 @@ A batch is in flight until every reading of it is settled by the application ack
 up, or the link is lost; then what is left of it waits again. After a timeout one batch at a time probes,
 with a growing timeout, until an acknowledgement opens the window again: a gateway that does not store is
 not flooded with the same readings.
+
+After an outage the newest readings and the backlog take turns: who looks at a vehicle wants to know where it
+is now, and the ledger takes numbers in any order.
 """
 
 from __future__ import annotations
@@ -64,10 +67,11 @@ class Batch:
 
 
 class _Queue:
-    """The readings of one boot that wait to be sent."""
+    """Readings of one boot that wait to be sent: its backlog, or what was made beside one (`live`)."""
 
-    def __init__(self, boot: str, ripe_at: float) -> None:
+    def __init__(self, boot: str, ripe_at: float, *, live: bool = False) -> None:
         self.boot = boot
+        self.live = live
         self.waiting: list[int] = []  # a heap: the oldest goes first
         self.ripe_at = ripe_at
 
@@ -98,7 +102,7 @@ class Delivery:
 
     def made(self, boot: str, seq: int, now: float) -> None:
         """A reading is in the spool, or an event: that and what is before it do not wait for the window."""
-        queue = self._queue(boot, now)
+        queue = self._newest(boot, now)
         if self._shelf.is_event(boot, seq):
             queue.ripe_at = now
         elif not queue.waiting:
@@ -187,13 +191,25 @@ class Delivery:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _queue(self, boot: str, now: float) -> _Queue:
+    def _queue(self, boot: str, now: float, *, live: bool = False) -> _Queue:
         for queue in self._queues:
-            if queue.boot == boot:
+            if queue.boot == boot and queue.live == live:
                 return queue
-        queue = _Queue(boot, now)
+        queue = _Queue(boot, now, live=live)
         self._queues.append(queue)
         return queue
+
+    def _newest(self, boot: str, now: float) -> _Queue:
+        """Where a reading that was just made waits: apart from a backlog of more than a batch."""
+        backlog, most = self._queue(boot, now), self._policy.batch_samples
+        if len(backlog.waiting) <= most:
+            return backlog
+        live = self._queue(boot, now, live=True)
+        if len(live.waiting) >= most:  # they could not be sent for a while: they are of the backlog now
+            for seq in live.waiting:
+                heapq.heappush(backlog.waiting, seq)
+            live.waiting.clear()
+        return live
 
     def _fill(self, queue: _Queue, now: float) -> tuple[int, ...]:
         if queue.ripe_at > now and len(queue.waiting) < self._policy.batch_samples:

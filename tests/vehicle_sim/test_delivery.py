@@ -155,6 +155,30 @@ def test_earlier_boots_and_the_present_take_turns() -> None:
     assert boots == [A, B, A]
 
 
+def test_after_an_outage_the_newest_readings_and_the_backlog_take_turns() -> None:
+    delivery, shelf = sending(DeliveryPolicy(batch_samples=10, in_flight=1))
+    make(delivery, shelf, range(1, 41), now=0.0)  # no link
+    make(delivery, shelf, range(41, 44), now=99.0)
+    sent = []
+    for _ in range(3):
+        (batch,) = take_all(delivery, 100.0)
+        sent.append(batch.seqs)
+        settle(delivery, shelf, batch)
+    assert sent == [tuple(range(1, 11)), tuple(range(42, 44)), tuple(range(11, 21))]
+
+
+def test_what_piles_up_beside_a_backlog_becomes_part_of_it() -> None:
+    delivery, shelf = sending(DeliveryPolicy(batch_samples=10, in_flight=1))
+    make(delivery, shelf, range(1, 61), now=0.0)
+    sent: list[int] = []
+    while batch := delivery.take(100.0):
+        assert len(batch.seqs) <= 10
+        sent += batch.seqs
+        settle(delivery, shelf, batch)
+    assert sorted(sent) == list(range(1, 61))
+    assert sent[10:19] == list(range(52, 61)), "the newest are sent second, whatever came before them"
+
+
 def test_what_was_settled_or_evicted_while_it_waited_is_not_sent() -> None:
     delivery, shelf = sending()
     make(delivery, shelf, range(1, 4), now=0.0)
