@@ -74,6 +74,9 @@ class Gateway:
 class Owner(Protocol):
     """What a link tells; all of it on the event loop."""
 
+    async def prepare(self) -> None:
+        """Awaited before each CONNECT; raises OSError, then there is none."""
+
     def will(self, topic: str, /) -> Will:
         """Asked before each CONNECT; the vehicle's presence topic at this gateway."""
 
@@ -121,6 +124,7 @@ class Link:
             keep_alive=options.presence.keep_alive_s,
             subscriptions=[(name, 1) for name in filters],
             receive=self._receive,
+            prepare=self._prepare,
             will=self._will,
             on_connect=self._connected,
             on_disconnect=self._lost,
@@ -157,6 +161,9 @@ class Link:
         return self.bridge.unsubscribe_nowait(filters)
 
     # The owner is looked up each time: it may be another one by then.
+
+    async def _prepare(self) -> None:
+        await self.owner.prepare()
 
     def _will(self) -> Will:
         return self.owner.will(self.topic(Channel.PRESENCE))

@@ -66,6 +66,10 @@ class Attempt:
             return False
         return True
 
+    async def prepare(self) -> None:
+        """The session that is about to begin has an epoch."""
+        await self._epochs.prepare()
+
     def will(self, topic: str) -> Will:
         """The will of the session that is about to begin; its epoch is on the disk first."""
         self.epoch = self._epochs.take()
@@ -117,6 +121,9 @@ class Farewell:
         except TimeoutError:
             log.debug("the goodbye was not shown in time", region=self._link.gateway.region)
         self._link.bridge.close()
+
+    async def prepare(self) -> None:
+        """It begins no session."""
 
     def will(self, topic: str) -> Will:
         """Of a session that must not be: the link is closed before it has one."""

@@ -409,6 +409,10 @@ class VehicleUnit:
 
     # -- what the link tells ----------------------------------------------------------------------
 
+    async def prepare(self) -> None:
+        """The session that is about to begin has an epoch."""
+        await self.spool.epochs.prepare()
+
     def will(self, topic: str) -> Will:
         """The last claim of the session that is about to begin; its epoch is on the disk first."""
         epoch = self.spool.epochs.take()

@@ -33,6 +33,7 @@ class MqttBridge:
         optional: the same; a broker that refuses one (or closes the connection for it) is used without,
             and the filter is in `missing`.
         receive: called on the event loop, in order, with each message.
+        prepare: awaited before each CONNECT, when there is a connection; for what has to be on a disk first.
         will: asked for the will just before each CONNECT, so that it can name that session.
         on_connect: awaited after each successful CONNECT and SUBSCRIBE, while the session is served.
         on_disconnect: called with the reason each time an established session ended.
@@ -56,6 +57,7 @@ class MqttBridge:
         subscriptions: Sequence[tuple[str, int]] = (),
         optional: Sequence[tuple[str, int]] = (),
         receive: Callable[[Message], None] | None = None,
+        prepare: Callable[[], Awaitable[None]] | None = None,
         will: Callable[[], Will | None] | None = None,
         on_connect: Callable[[], Awaitable[None]] | None = None,
         on_disconnect: Callable[[str], None] | None = None,
@@ -78,6 +80,7 @@ class MqttBridge:
         self._optional = tuple(optional)
         self.missing: set[str] = set()  # optional filters that the broker does not have
         self._receive = receive
+        self._prepare = prepare
         self._will = will
         self._on_connect = on_connect
         self._on_disconnect = on_disconnect
@@ -117,7 +120,7 @@ class MqttBridge:
         Cancelling it drops the connection as a lost link would: the broker publishes the will.
 
         Raises:
-            Exception: whatever `will` or `on_connect` raises, NotConnectedError apart.
+            Exception: whatever `prepare`, `will` or `on_connect` raises, OSError and NotConnectedError apart.
         """
         attempt = 0
         while not self._closing.is_set():
@@ -205,7 +208,9 @@ class MqttBridge:
             self._session = None
 
     async def _open_session(self) -> Session:
-        self._wire = await open_wire(self.address, self._tls, self._source, self._connect)
+        wire = self._wire = await open_wire(self.address, self._tls, self._source, self._connect)
+        if self._prepare is not None:
+            await self._ready(wire, self._prepare())
         self._session = Session(self._wire, self._client_id, self._keep_alive, self._enqueue)
         will = self._will() if self._will is not None else None
         await self._session.open(self._username, self._password, will, self._subscriptions)
@@ -213,6 +218,15 @@ class MqttBridge:
             if subscription[0] not in self.missing:
                 await self._try_subscribe(self._session, subscription)
         return self._session
+
+    async def _ready(self, wire: Wire, preparing: Awaitable[None]) -> None:
+        try:
+            await preparing
+        except BaseException:
+            wire.abort()
+            raise
+        if wire.gone.is_set():
+            raise ConnectionError("connection lost before CONNECT")
 
     async def _try_subscribe(self, session: Session, subscription: tuple[str, int]) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,3 +58,48 @@ def test_a_unit_has_one_driver(tmp_path: Path) -> None:
         EpochCounter(tmp_path / "epoch").open()
     counter.close()
     opened(tmp_path / "epoch").close()
+
+
+def test_a_prepared_epoch_is_on_the_disk_before_it_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "epoch"
+    counter = opened(path)
+    asyncio.run(counter.prepare())
+    before = path.read_bytes()
+    assert counter.value == 0
+    assert counter.take() == 1
+    assert path.read_bytes() == before
+    counter.close()
+    assert opened(path).value == 1
+
+
+def test_an_epoch_prepared_too_early_is_passed_over(tmp_path: Path) -> None:
+    counter = opened(tmp_path / "epoch")
+    asyncio.run(counter.prepare())
+    counter.learn(5)
+    assert counter.take() == 6
+
+
+def test_two_links_of_a_unit_never_share_an_epoch(tmp_path: Path) -> None:
+    counter = opened(tmp_path / "epoch")
+    taken: list[int] = []
+
+    async def connect() -> None:
+        for _ in range(20):
+            await counter.prepare()
+            taken.append(counter.take())
+
+    async def both() -> None:
+        await asyncio.gather(connect(), connect())
+
+    asyncio.run(both())
+    assert taken == list(range(1, 41))
+    counter.close()
+    assert opened(tmp_path / "epoch").value >= 40
+
+
+def test_nothing_is_written_once_the_unit_is_given_up(tmp_path: Path) -> None:
+    counter = opened(tmp_path / "epoch")
+    counter.close()
+    with pytest.raises(OSError, match="closed"):
+        asyncio.run(counter.prepare())
+    assert opened(tmp_path / "epoch").value == 0
