@@ -266,8 +266,9 @@ class Run:
             healthy: list[Healthy] = []
             try:
                 await target.start()
-                healthy += [Healthy("gateway", target), Healthy("ping", target)]
-                for process in healthy:
+                for role in ("gateway", "ping"):  # who hears the numbers is there before who sends them
+                    process = Healthy(role, target)
+                    healthy.append(process)
                     await process.ready()
                 await self._attack(target, healthy)
             finally:
