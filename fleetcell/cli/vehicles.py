@@ -191,7 +191,8 @@ def erasures(
 
 def _print_rows(rows: dict[str, int]) -> None:
     table = Table("Table", "Rows")
-    for part, count in rows.items():
-        table.add_row(part, str(count))
+    for part, count in sorted(rows.items()):
+        if count:
+            table.add_row(part, str(count))
     table.add_row("together", str(sum(rows.values())))
     console.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -90,6 +91,27 @@ def test_every_service_comes_back_when_it_is_killed(platform: RunningPlatform) -
     for vehicle in platform.items("/api/v1/vehicles"):
         delivery = platform.get(f"/api/v1/vehicles/{vehicle['id']}/delivery")
         assert (delivery["gaps"], delivery["unexplained"]) == ([], 0), vehicle["id"]
+    _erase(platform, vehicle["id"])
+
+
+def _erase(platform: RunningPlatform, vehicle: str) -> None:
+    unsure = platform.run("vehicles", "erase", vehicle)
+    assert (unsure.returncode, "say --yes" in unsure.stderr) == (2, True), unsure.stderr
+    counted = platform.run("vehicles", "erase", vehicle, "--dry-run")
+    assert "telemetry" in counted.stdout, counted.stderr
+    done = platform.run("vehicles", "erase", vehicle, "--yes")
+    assert (done.returncode, f"{vehicle} is erased" in done.stderr) == (0, True), done.stderr
+    readings = [
+        line.split()
+        for out in (counted.stdout, done.stdout)
+        for line in out.splitlines()
+        if "telemetry" in line
+    ]
+    assert len(readings) == 2
+    assert readings[0] == readings[1], "what was counted went"
+    assert vehicle not in {item["id"] for item in platform.items("/api/v1/vehicles")}
+    listed = json.loads(platform.run("vehicles", "erasures", "--json").stdout)
+    assert (listed["vehicle"], listed["asked_by"]) == (vehicle, "key admin.key")
 
 
 def test_a_killed_simulator_is_suspect_then_offline_lost(platform: RunningPlatform) -> None:
