@@ -1,4 +1,4 @@
-"""Removes what is older than the retention, once an hour; keeps dead letters within their bounds."""
+"""Once an hour: removes what is older than the retention, looks at the chunks. Bounds of dead letters."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from ingest.chunks import adapt_interval
 from ingest.database import drop_old, statement
 from ingest.failures import FAILURES, reason
 
@@ -37,6 +38,7 @@ class Retention:
                 async with self._database.connection() as connection:
                     if removed := await drop_old(connection, self._keep):
                         log.info("removed what is past the retention", parts=removed, days=self._keep.days)
+                    await adapt_interval(connection)
             except FAILURES as error:
                 log.warning("retention not applied", reason=reason(error))
             await asyncio.sleep(EVERY_S)

@@ -1,4 +1,4 @@
--- TimescaleDB, the functions of its Apache build: telemetry is a hypertable of one-day chunks.
+-- TimescaleDB, the functions of its Apache build: telemetry is a hypertable, at first of one-day chunks (ingest/chunks.py).
 
 DROP INDEX IF EXISTS fleet.telemetry_time; -- chunks exclude by time already
 
@@ -15,6 +15,13 @@ BEGIN
         CREATE OR REPLACE FUNCTION fleet.drop_old_telemetry(cutoff timestamptz, max_rows integer) RETURNS bigint
         LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $body$
             SELECT count(*) FROM %s.drop_chunks('fleet.telemetry', older_than => cutoff)
+        $body$
+        $define$, extension);
+    EXECUTE format(
+        $define$
+        CREATE OR REPLACE FUNCTION fleet.set_chunk_interval(held interval) RETURNS void
+        LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $body$
+            SELECT %s.set_chunk_time_interval('fleet.telemetry', held)
         $body$
         $define$, extension);
 END

@@ -1,0 +1,1 @@
+SELECT fleet.set_chunk_interval($1)
