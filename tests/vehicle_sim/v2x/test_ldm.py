@@ -248,8 +248,8 @@ class Deaf:
 # -- whatever comes ------------------------------------------------------------------------------
 
 
-@settings(max_examples=30)
-@given(st.lists(CAMS | DENMS, max_size=8))
+@settings(max_examples=80)
+@given(st.lists(CAMS | DENMS, max_size=3))
 def test_any_message_is_taken_or_refused(messages: list[Cam | Denm]) -> None:
     station = Station(Body(), StationPolicy(), random.Random(1))
     for message in messages:
