@@ -122,7 +122,7 @@ class Feed:
         feed = await self._database.fetch_row("feed")
         assert feed is not None
         if feed["generation"] != self.hub.generation or feed["cursor"] < self.hub.sequence:
-            log.warning("the database is another one: the live feed starts again")
+            log.info("another generation of the feed (an erasure, or another database): it starts again")
             await self._load()
             return
         while self.hub.sequence < feed["cursor"]:
