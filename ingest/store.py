@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from fleetcell.contract.ledger import from_multirange, to_multirange
@@ -23,13 +23,15 @@ from ingest.repeats import Key, conflicts
 from ingest.settle import Fresh, LedgerRow, Settlement, ack, dated, settle
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Generator, Iterable
 
     from fleetcell.contract.topics import VehicleTopic
     from ingest.batch import Batch
     from ingest.database import Connection
     from ingest.dead_letters import DeadLetter
     from ingest.decode import Upload
+
+T = TypeVar("T")
 
 CHUNK = 256 * 1024  # bytes handed to the COPY stream at once
 
@@ -64,9 +66,17 @@ class Rows:
     @classmethod
     def of(cls, fresh: Iterable[tuple[int, Fresh]]) -> Rows:
         """Of uploads, each with its vehicle id."""
+        return finish(cls.steps(fresh))
+
+    @classmethod
+    def steps(cls, fresh: Iterable[tuple[int, Fresh]]) -> Generator[None, None, Rows]:
+        """The same in steps of a few milliseconds."""
         readings = gather(fresh)
+        yield
+        copy = readings.copy_bytes()
+        yield
         dirty = touched(readings.vehicle_ids, readings.times_us, readings.quarantined)
-        return cls(readings, readings.copy_bytes(), latest.newest(readings), dirty)
+        return cls(readings, copy, latest.newest(readings), dirty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +96,33 @@ def prepare(batch: Batch, ids: dict[str, int]) -> Prepared:
         batch: of vehicles in `ids` only.
         ids: vehicle ids by name.
     """
+    return finish(preparing(batch, ids))
+
+
+def preparing(batch: Batch, ids: dict[str, int]) -> Generator[None, None, Prepared]:
+    """The same in steps of a few milliseconds: the batch before goes on between them."""
     groups = dict(
         sorted(((ids[vehicle], boot), uploads) for (vehicle, boot), uploads in batch.by_boot().items())
     )
-    rows = Rows.of(
+    fresh = [
         (key[0], Fresh(upload, None, dated(upload)))
         for key, uploads in groups.items()
         for upload in uploads
         if upload.seqs
-    )
+    ]
+    yield
+    rows = yield from Rows.steps(fresh)
     return Prepared(batch, {ids[name]: name for name in batch.names()}, groups, rows)
+
+
+def finish(steps: Generator[None, None, T]) -> T:
+    """Take all steps at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 async def store(connection: Connection, prepared: Prepared) -> Stored:

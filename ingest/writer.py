@@ -7,6 +7,8 @@ units send again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import random
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -18,7 +20,7 @@ from ingest.batch import Batch
 from ingest.dead_letters import event_json, sample_json
 from ingest.errors import ErasedError
 from ingest.failures import FAILURES, reason, refuses_data
-from ingest.store import Prepared, Stored, prepare, store
+from ingest.store import Prepared, Stored, prepare, preparing, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +37,7 @@ log = structlog.get_logger()
 # Failures that a second try may cure within the same storing state, such as a deadlock or one lost
 # connection.
 _QUICK_RETRIES = 1
+_AT_A_TIME = 100  # messages decoded before others have a turn, such as the batch that is being committed
 
 
 class Health(Protocol):
@@ -118,23 +121,29 @@ class Writer:
         while True:
             await self._inbox.wait()
             closes = time.monotonic() + self._linger_s
-            self._open = batch = self._take(Batch())
-            while batch.rows < self._batch_rows and (left := closes - time.monotonic()) > 0:
-                try:
-                    async with asyncio.timeout(left):
-                        await self._inbox.wait()
-                except TimeoutError:
+            self._open = batch = Batch()
+            while batch.rows < self._batch_rows:
+                self._take(batch, _AT_A_TIME)
+                if len(self._inbox):
+                    await asyncio.sleep(0)
+                    continue
+                left = closes - time.monotonic()
+                if left <= 0:
                     break
-                self._take(batch)
                 await asyncio.sleep(min(left, 0.005))  # several arrivals at a time
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(closes - time.monotonic()):
+                        await self._inbox.wait()
             await asyncio.sleep(0)
             ids = self._vehicles.known(batch.names())
-            await self._batches.put((batch, None if ids is None else prepare(batch, ids)))
+            await self._batches.put((batch, None if ids is None else await _prepare(batch, ids)))
             self._open = Batch()
 
-    def _take(self, batch: Batch) -> Batch:
-        """Decode what is waiting, up to the size of a batch."""
-        while batch.rows < self._batch_rows and (arrival := self._inbox.take()) is not None:
+    def _take(self, batch: Batch, most: int | None = None) -> Batch:
+        """Decode what is waiting, up to the size of a batch and to so many messages."""
+        for _ in itertools.count() if most is None else range(most):
+            if batch.rows >= self._batch_rows or (arrival := self._inbox.take()) is None:
+                break
             upload = batch.add(arrival)
             if upload is not None:
                 self._heard(upload)
@@ -208,6 +217,18 @@ class Writer:
             await self._store_parts(connection, batch.condemned(reason(error), _json(batch.uploads[0])), ids)
         else:
             self._metrics.unstorable.inc()
+
+
+async def _prepare(batch: Batch, ids: dict[str, int]) -> Prepared:
+    """While the batch before is being committed: it has a turn after each step."""
+    steps = preparing(batch, ids)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            prepared: Prepared = end.value
+            return prepared
+        await asyncio.sleep(0)
 
 
 def _json(upload: Upload) -> bytes:
