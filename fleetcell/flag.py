@@ -60,13 +60,14 @@ async def over(future: asyncio.Future[Any]) -> None:
     """
     if future.done():
         return
-    flag = Flag()
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def ring(_: object) -> None:
-        flag.set()
+        if not waiter.done():
+            waiter.set_result(None)
 
     future.add_done_callback(ring)
     try:
-        await flag.wait()
+        await waiter
     finally:
         future.remove_done_callback(ring)

@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 _DEFAULT_PORTS = {"ws": 80, "wss": 443, "mqtt": 1883, "mqtts": 8883}
@@ -23,6 +24,7 @@ class BrokerAddress:
         return f"{scheme}://{host}:{self.port}{self.path or ''}"
 
 
+@lru_cache(maxsize=64)
 def parse_url(url: str) -> BrokerAddress:
     """Read `ws://`, `wss://`, `mqtt://` or `mqtts://`; a WebSocket URL without a path means `/mqtt`.
 

@@ -78,7 +78,7 @@ class MqttBridge:
         self._keep_alive = keep_alive
         self._subscriptions = tuple(subscriptions)
         self._optional = tuple(optional)
-        self.missing: set[str] = set()  # optional filters that the broker does not have
+        self.missing: frozenset[str] = frozenset()  # optional filters that the broker does not have
         self._receive = receive
         self._prepare = prepare
         self._will = will
@@ -90,7 +90,6 @@ class MqttBridge:
         self._tls = tls or TlsOptions()
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._connect_timeout = connect_timeout
-        self._log = log.bind(client=client_id, broker=str(self.address))
         self._source = self._checked(source)
         self._connect = connect
         self._session: Session | None = None
@@ -105,6 +104,11 @@ class MqttBridge:
             self._log.info("mqtt.source_not_usable", reason=problem)
             return None
         return source
+
+    @property
+    def _log(self) -> structlog.stdlib.BoundLogger:
+        bound: structlog.stdlib.BoundLogger = log.bind(client=self._client_id, broker=str(self.address))
+        return bound
 
     @property
     def connected(self) -> bool:
@@ -233,19 +237,22 @@ class MqttBridge:
             if await session.try_subscribe(subscription):
                 return
         except NotConnectedError:
-            self.missing.add(subscription[0])  # MQTT 3.1.1 lets a broker say no so, too: not once more
+            self.missing |= {subscription[0]}  # MQTT 3.1.1 lets a broker say no so, too: not once more
             raise
-        self.missing.add(subscription[0])
+        self.missing |= {subscription[0]}
 
     async def _serve(self, session: Session) -> None:
         self.last_error = None
         self._connected.set()
         self._log.info("mqtt.connected")
-        greeting = asyncio.create_task(self._greet())
+        task = asyncio.create_task(self._greet())
+        greeting: asyncio.Task[None] | None = task
         try:
-            await asyncio.wait((greeting, session.closed), return_when=asyncio.FIRST_COMPLETED)
-            if greeting.done():
-                greeting.result()
+            await asyncio.wait((task, session.closed), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                task.result()
+                greeting = None  # a task that is over is as large as before, and a session lasts for days
+            del task
             await over(session.closed)  # not awaited itself: cancelling us must not end the future
         finally:
             session.abort("stopped")
@@ -254,9 +261,10 @@ class MqttBridge:
             self._log.info("mqtt.disconnected", reason=reason)
             if self._on_disconnect is not None:
                 self._on_disconnect(reason)
-            greeting.cancel()
-            await asyncio.wait((greeting,))
-        if not greeting.cancelled():
+            if greeting is not None:
+                greeting.cancel()
+                await asyncio.wait((greeting,))
+        if greeting is not None and not greeting.cancelled():
             greeting.result()
 
     async def _greet(self) -> None:

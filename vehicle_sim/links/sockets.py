@@ -126,6 +126,12 @@ class FarSocket(SocketEnd):
             self._given_up = True
 
     async def _connect(self) -> None:
+        try:
+            await self._try_to_connect()
+        finally:
+            self._connecting = None  # a task that is over is as large as before
+
+    async def _try_to_connect(self) -> None:
         local = None if self._source is None else (self._source, 0)
         try:
             await asyncio.get_running_loop().create_connection(
