@@ -45,7 +45,7 @@ class BootLog:
         self.evicted: Ranges = EMPTY  # not settled: to be declared
         self.live_bytes = 0
         self._pending: dict[int, tuple[int, int]] = {}  # seq -> offset and length of the data, seq ascending
-        self._events: set[int] = set()  # those of the pending that are events
+        self._events: dict[int, None] = {}  # those of the pending that are events; a set is larger when empty
         self._settled: Ranges = EMPTY
         self._journal = Journal(path, sync=sync)
 
@@ -88,7 +88,7 @@ class BootLog:
         seq = self.last_seq + 1
         offset = self._journal.append(kind, _SEQ.pack(seq) + data)
         if kind is Kind.EVENT:
-            self._events.add(seq)
+            self._events[seq] = None
         self._hold(seq, offset + _SEQ.size, len(data))
         return seq
 
@@ -155,7 +155,7 @@ class BootLog:
             case Kind.READING | Kind.EVENT:
                 (seq,) = _SEQ.unpack_from(record.body)
                 if record.kind == Kind.EVENT:
-                    self._events.add(seq)
+                    self._events[seq] = None
                 self._hold(seq, record.offset + _SEQ.size, len(record.body) - _SEQ.size)
             case Kind.SETTLED:
                 self._forget(_unpack(record.body))
@@ -175,7 +175,7 @@ class BootLog:
     def _forget(self, ranges: Ranges) -> None:
         for seq in ledger.numbers(ledger.subtract(ranges, self._settled)):
             place = self._pending.pop(seq, None)
-            self._events.discard(seq)
+            self._events.pop(seq, None)
             if place:
                 self.live_bytes -= place[1] + _OVERHEAD
         self._settled = ledger.union(self._settled, ranges)

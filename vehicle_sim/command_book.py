@@ -10,6 +10,8 @@ many younger ones takes no more (`BookFullError`).
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -22,7 +24,6 @@ from vehicle_sim.journal import Journal
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     from vehicle_sim.journal import Record
 
@@ -63,10 +64,14 @@ class CommandBook:
 
     def __init__(self, path: Path) -> None:
         self.config = Config()
-        self._path = path
+        self._place = os.fspath(path)  # a Path that was used takes three times as much
         self._journal: Journal | None = None
         self._notes: dict[str, Note] = {}  # oldest first
         self._records = 0  # in the file
+
+    @property
+    def _path(self) -> Path:
+        return Path(self._place)
 
     def open(self) -> None:
         """Read what earlier power-ups left; raises OSError."""

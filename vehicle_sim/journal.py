@@ -12,13 +12,13 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vehicle_sim.open_files import OpenFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 _HEAD: Final = struct.Struct("<IIB")
 FILES: Final = OpenFiles()  # of all journals of the process
@@ -85,15 +85,20 @@ class Journal:
     """One file of records, open for appending and for reading back."""
 
     def __init__(self, path: Path, *, sync: bool = False) -> None:
-        self.path = path
+        self._place = os.fspath(path)  # a Path that was used takes three times as much
         self.size = 0
         self._sync = sync
         self._number: int | None = None  # among `FILES`; None: closed
 
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return Path(self._place)
+
     def open(self) -> tuple[list[Record], Damage]:
         """Open or create the file, cut off its torn tail, and give what it holds."""
         self.close()
-        self._number = FILES.open(self.path)
+        self._number = FILES.open(self._place)
         with open(self._fd, "rb", closefd=False) as file:
             records, self.size, damage = scan(file.read())
         if damage.torn_bytes:
@@ -159,5 +164,5 @@ class Journal:
     @property
     def _fd(self) -> int:
         if self._number is None:
-            raise OSError(errno.EBADF, "the journal is closed", str(self.path))
-        return FILES.descriptor(self._number, self.path)
+            raise OSError(errno.EBADF, "the journal is closed", self._place)
+        return FILES.descriptor(self._number, self._place)

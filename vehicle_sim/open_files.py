@@ -33,13 +33,13 @@ class OpenFiles:
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, path: Path) -> int:
+    def open(self, path: str | Path) -> int:
         """Open or create a file for reading and writing; its number here. Raises OSError."""
         number = next(self._numbers)
         self._open_again(number, path, os.O_CREAT)
         return number
 
-    def descriptor(self, number: int, path: Path) -> int:
+    def descriptor(self, number: int, path: str | Path) -> int:
         """Of an open file, where it is now; valid until the next call. Raises OSError."""
         fd = self._open.pop(number, None)
         if fd is None:
@@ -53,7 +53,7 @@ class OpenFiles:
         if fd is not None:
             os.close(fd)
 
-    def _open_again(self, number: int, path: Path, flags: int) -> int:
+    def _open_again(self, number: int, path: str | Path, flags: int) -> int:
         while len(self._open) >= self._limit():
             os.close(self._open.pop(next(iter(self._open))))
         fd = self._open[number] = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)

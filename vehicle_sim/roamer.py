@@ -83,7 +83,7 @@ class Roamer:
         self._began = False
         self._running: asyncio.Task[None] | None = None  # of the serving link
         self._trying: asyncio.Task[None] | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: frozenset[asyncio.Task[None]] = frozenset()
         self._alarm = Alarm(self.consider)
 
     # -- what the unit tells ----------------------------------------------------------------------
@@ -229,8 +229,11 @@ class Roamer:
     # -- inside -----------------------------------------------------------------------------------
 
     def _keep(self, task: asyncio.Task[None]) -> None:
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self._leaving |= {task}
+        task.add_done_callback(self._left)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._leaving -= {task}
 
     def _gateway(self, region: str) -> Gateway:
         entry = self._roaming.entries.get(region)

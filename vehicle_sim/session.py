@@ -116,7 +116,11 @@ class VehicleUnit:
         self.radio: Radio | None = None  # its V2X station, where it has one
         self._registered = Flag()
         self._awake = Flag()
-        self._log = log.bind(vehicle=vehicle)
+
+    @property
+    def _log(self) -> structlog.stdlib.BoundLogger:
+        bound: structlog.stdlib.BoundLogger = log.bind(vehicle=self.vehicle)
+        return bound
 
     # -- the life of a unit -----------------------------------------------------------------------
 

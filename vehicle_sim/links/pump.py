@@ -137,7 +137,7 @@ class Pump:
         self._loop = asyncio.get_running_loop()
         self._began = began
         self._connections: dict[int, Connection] = {}
-        self._orphans: set[int] = set()  # connections whose near end died without a word
+        self._orphans: frozenset[int] = frozenset()  # connections whose near end died without a word
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
         self._empty = Flag()
@@ -181,7 +181,7 @@ class Pump:
         """The connection is over."""
         self.link.forget(connection.number)
         self._connections.pop(connection.number, None)
-        self._orphans.discard(connection.number)
+        self._orphans -= {connection.number}
         if len(self._connections) == len(self._orphans):
             self._empty.set()
 
@@ -206,7 +206,7 @@ class Pump:
 
     def close(self) -> None:
         """Drop every connection at once, orphans too."""
-        self._orphans.clear()
+        self._orphans = frozenset()
         self.drop()
 
     # -- faults -----------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ class Pump:
         The far ends hear that when it arrives. Where it never does they stay half open, until they give up.
         """
         for connection in list(self._connections.values()):
-            self._orphans.add(connection.number)
+            self._orphans |= {connection.number}
             connection.closed(Direction.UP, Mark.RST)
         self._empty.set()
 

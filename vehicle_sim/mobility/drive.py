@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import deque
 from typing import TYPE_CHECKING, Final, Literal
 
 from vehicle_sim.mobility.condition import Condition
@@ -80,7 +79,7 @@ class Drive:
         self._clock = None if clock is None else DeviceClock(clock, seed)
         self._condition = Condition(kind, seed, engine=isinstance(vehicle.powertrain, Combustion))
         self._incidents = Incidents(seed)
-        self._found: deque[Incident] = deque(maxlen=_INCIDENTS)
+        self._found: list[Incident] = []
         self._slow_due_s = self._t_s
         self._codes: list[str] = []
         self._error: tuple[float, float] | None = (0.0, 0.0)  # of the last position, °; None: there was none
@@ -127,13 +126,13 @@ class Drive:
         self._harshest = (0.0, 0.0)
         self._look()
         self._shown = self._read(dt_s)
-        self._found += self._incidents.look(self._shown, self._harshest)
+        if found := self._incidents.look(self._shown, self._harshest):
+            self._found = [*self._found, *found][-_INCIDENTS:]
         return dict(self._shown)
 
     def take_incidents(self) -> list[Incident]:
         """What of the readings since the last call is worth an event, oldest first."""
-        taken = list(self._found)
-        self._found.clear()
+        taken, self._found = self._found, []
         return taken
 
     @property
