@@ -96,9 +96,11 @@ def date(
 
 def _agree(device_us: Sequence[int], ups_ms: Sequence[int | None], origin_us: int) -> bool:
     low, high = origin_us - FUTURE_US, origin_us + FUTURE_US
-    return all(
-        up is None or low <= device - up * 1000 <= high for device, up in zip(device_us, ups_ms, strict=False)
-    )
+    if len(device_us) == 1:
+        up = ups_ms[0] if ups_ms else None
+        return up is None or low <= device_us[0] - up * 1000 <= high
+    origins = [device - up * 1000 for device, up in zip(device_us, ups_ms, strict=False) if up is not None]
+    return not origins or (low <= min(origins) and max(origins) <= high)
 
 
 def _date(device_us: int, up_ms: int | None, received_us: int, origin_us: int | None) -> tuple[int, Quality]:

@@ -96,6 +96,23 @@ def decode_upload(topic: VehicleTopic, payload: bytes, received_us: int) -> Uplo
         envelope = decode_msgpack(Envelope, payload) if packed else decode(Envelope, payload)
         return _piecewise(topic, envelope, received_us, packed=packed)
     samples = whole.samples
+    if len(samples) == 1 and type(ts := samples[0].ts) is int and 0 <= ts < _EASY_MS:
+        (sample,) = samples
+        evicted = ranges_from_wire(whole.evicted) if whole.evicted else EMPTY
+        return Upload(
+            topic,
+            whole.boot,
+            whole.epoch,
+            received_us,
+            [sample.seq],
+            [ts * 1000],
+            [sample.s],
+            [],
+            [],
+            evicted,
+            [sample.up],
+            whole.sent,
+        )
     times = [sample.ts for sample in samples]
     if set(map(type, times)) <= _INTEGERS and all(0 <= ts < _EASY_MS for ts in times):  # type: ignore[operator] # integers
         return Upload(

@@ -127,9 +127,12 @@ class _Settling:
                 self._take_readings(upload)
             for event in upload.events:
                 self._take_event(upload, event)
-            self._dead.extend(bad.seq for bad in upload.bad if bad.seq is not None)
-            self._evicted = union(self._evicted, upload.evicted)
-            self._origin = earliest(self._origin, upload.received_us, upload.sent_ms)
+            if upload.bad:
+                self._dead.extend(bad.seq for bad in upload.bad if bad.seq is not None)
+            if upload.evicted:
+                self._evicted = union(self._evicted, upload.evicted)
+            if upload.sent_ms is not None:
+                self._origin = earliest(self._origin, upload.received_us, upload.sent_ms)
         received, outcome = self._received, self._outcome
         if self._first <= self._last:
             outcome.measured_us = self._first, self._last
@@ -245,7 +248,7 @@ def _new(seqs: list[int], received: Ranges) -> tuple[Ranges, list[int] | None]:
     if not seqs:
         return EMPTY, None
     first, last = seqs[0], seqs[-1]
-    if last - first + 1 == len(seqs) and seqs == list(range(first, last + 1)):
+    if len(seqs) == 1 or (last - first + 1 == len(seqs) and seqs == list(range(first, last + 1))):
         run: Ranges = ((first, last),)
         new = subtract(run, received)
         if new == run:
