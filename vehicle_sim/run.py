@@ -127,8 +127,11 @@ class Simulation:
             for traffic in {drive.traffic for drive in self._drives.values()}:
                 group.create_task(move_ahead(traffic))
             for index, (vehicle, drive) in enumerate(self._drives.items()):
-                await _sleep_until(began + index * gap)
-                begins = drive.advance(index * gap)  # on the time that all of them share
+                at = index * gap  # on the time that all of them share
+                await _sleep_until(began + at)
+                # Who starts late would stay behind the others, and drag along the trail of all that time.
+                at += (_now() - began - at) // 1.0
+                begins = drive.advance(at)
                 self._fleet.units[vehicle].place(begins)  # the region there is where it begins
                 self._fleet.start(vehicle)
                 group.create_task(self._drive(vehicle, drive))
