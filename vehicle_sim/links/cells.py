@@ -38,8 +38,9 @@ _UE_DBM: Final = 23.0
 _SINR_MIN_DB: Final = -10.0
 _DOWN_ATTENUATION, _DOWN_MAX = 0.6, 4.4
 _UP_ATTENUATION, _UP_MAX = 0.4, 2.0
-_MOST_TILES: Final = 5_000  # kept; about a kilobyte each
-_MOST_POINTS: Final = 40_000  # of shadowing; a quarter of one
+_MOST_TILES: Final = 1_000  # kept; about a kilobyte each
+_MOST_POINTS: Final = 40_000  # of shadowing; a ninth of one
+_POINTS_ACROSS: Final = 1 << 24  # more than there are around the earth
 _HEXAGON: Final = ((0, 0), (1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1))
 
 # What `uniform` is asked about; a place in its coordinates.
@@ -168,7 +169,8 @@ class Cells:
         self.layer = layer
         self._seed = seed
         self._tiles: dict[tuple[int, int], tuple[Heard, ...]] = {}
-        self._shadows: dict[tuple[int, int, int], float] = {}
+        self._shadows: dict[int, dict[int, float]] = {}  # by site, then by point
+        self._points = 0  # in all of them
         self._sites: dict[tuple[int, int], Site] = {}
         self._around: dict[tuple[int, int], tuple[Site, ...]] = {}
         self._element_dbm = layer.site_dbm - 10.0 * math.log10(layer.elements) + layer.gain_db
@@ -176,7 +178,10 @@ class Cells:
 
     def heard(self, x: float, y: float) -> tuple[Heard, ...]:
         """Cells with service at a place, the loudest first; none in a coverage hole."""
-        tile = (math.floor(x / TILE_M), math.floor(y / TILE_M))
+        return self.heard_in((math.floor(x / TILE_M), math.floor(y / TILE_M)))
+
+    def heard_in(self, tile: tuple[int, int]) -> tuple[Heard, ...]:
+        """The same in a tile, by its number east and north."""
         found = self._tiles.get(tile)
         if found is None:
             if len(self._tiles) >= _MOST_TILES:
@@ -248,12 +253,15 @@ class Cells:
 
     def _shadow_at(self, site: Site, i: int, j: int) -> float:
         """At a point of the grid of `_CORRELATION_M`."""
-        key = (site.shadows, i, j)
-        found = self._shadows.get(key)
+        points = self._shadows.get(site.shadows)
+        key = i * _POINTS_ACROSS + j
+        found = None if points is None else points.get(key)
         if found is None:
-            if len(self._shadows) >= _MOST_POINTS:
+            if self._points >= _MOST_POINTS:
                 self._shadows.clear()
-            found = self._shadows[key] = normal(*key)
+                self._points = 0
+            found = self._shadows.setdefault(site.shadows, {})[key] = normal(site.shadows, i, j)
+            self._points += 1
         return found
 
     def _near(self, x: float, y: float) -> tuple[Site, ...]:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from vehicle_sim.links.air import Change, Direction, Event, Reception
-from vehicle_sim.links.cells import LOAD_SLOT_S, Plane
+from vehicle_sim.links.cells import LOAD_SLOT_S, TILE_M, Plane
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,8 @@ class CellularAir:
         self._zones = zones
         self._track: Track | None = track
         self._plane: Plane | None = None
+        self._tile: tuple[int, int] | None = None  # where it was told to be
+        self._there: Sequence[Heard] = ()  # without tunnels
         self._heard: Sequence[Heard] = ()
         self._serving: Heard | None = None
         self._now = 0.0
@@ -83,7 +85,11 @@ class CellularAir:
         if self._plane is None:
             self._plane = Plane.at(lat)
         covered = not any(zone.covers(lon, lat) for zone in self._zones)
-        events += self._measure(self._cells.heard(*self._plane.xy(lon, lat)) if covered else (), now)
+        x, y = self._plane.xy(lon, lat)
+        tile = (math.floor(x / TILE_M), math.floor(y / TILE_M))
+        if tile != self._tile:
+            self._tile, self._there = tile, self._cells.heard_in(tile)
+        events += self._measure(self._there if covered else (), now)
         self._settle()
         return events
 
