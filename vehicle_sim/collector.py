@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from typing import Final
 
-_NEW_OBJECTS: Final = 50_000
+_NEW_OBJECTS: Final = 10_000
 _MIDDLE: Final = 20
 _ALL: Final = 50
 
