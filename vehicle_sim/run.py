@@ -130,7 +130,7 @@ class Simulation:
                 at = index * gap  # on the time that all of them share
                 await _sleep_until(began + at)
                 # Who starts late would stay behind the others, and drag along the trail of all that time.
-                at += (_now() - began - at) // 1.0
+                at += max(0.0, _now() - began - at) // 1.0  # a timer may be early by a moment
                 begins = drive.advance(at)
                 self._fleet.units[vehicle].place(begins)  # the region there is where it begins
                 self._fleet.start(vehicle)
