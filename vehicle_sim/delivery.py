@@ -74,6 +74,7 @@ class _Queue:
         self.live = live
         self.waiting: list[int] = []  # a heap: the oldest goes first
         self.ripe_at = ripe_at
+        self.sent_at = float("-inf")
 
 
 class Delivery:
@@ -91,7 +92,6 @@ class Delivery:
         self._failures = 0
         self._window = min(2, policy.in_flight)
         self._blocked_until = 0.0
-        self._last_sent = float("-inf")
 
     # -- what happened --------------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ class Delivery:
         if self._shelf.is_event(boot, seq):
             queue.ripe_at = now
         elif not queue.waiting:
-            queue.ripe_at = max(now, self._last_sent + self._policy.window_s)
+            queue.ripe_at = max(now, queue.sent_at + self._policy.window_s)
         heapq.heappush(queue.waiting, seq)
 
     def settled(self, boot: str) -> None:
@@ -172,6 +172,7 @@ class Delivery:
             self._queues.append(queue)  # boots take turns, so that a long backlog does not hide the present
             seqs = self._fill(queue, now)
             if seqs or self._must_declare(queue.boot):
+                queue.sent_at = now
                 return self._send(queue.boot, seqs, now)
         return None
 
@@ -235,7 +236,6 @@ class Delivery:
 
     def _send(self, boot: str, seqs: tuple[int, ...], now: float) -> Batch:
         self._number += 1
-        self._last_sent = now
         timeout = min(self._policy.retry_first_s * 2.0 ** min(self._failures, 16), self._policy.retry_cap_s)
         due = now + timeout * self._rng.uniform(0.9, 1.1)
         event = bool(seqs) and self._shelf.is_event(boot, seqs[0])  # its message declares nothing
