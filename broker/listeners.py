@@ -40,6 +40,8 @@ WEBSOCKET_PATH: Final = "/mqtt"
 SUBPROTOCOL: Final = "mqtt"
 _BINARY: Final = WSMsgType.BINARY  # looked up once: an enumeration's attribute costs 50 ns
 _CONTINUATION: Final = WSMsgType.CONTINUATION
+LARGEST_FRAME: Final = 1024 * 1024  # bytes; clients have limits, ours 4 MiB
+_COPIED: Final = 8192  # bytes; picows copies messages up to this size, with their headers
 _HIGH_WATER: Final = 256 * 1024  # bytes in a socket's buffer from which a client counts as slow
 
 # picows logs each connection and each fault of a client by itself; the core logs what matters.
@@ -202,6 +204,15 @@ class TcpConnection(Paced, asyncio.Protocol):
             self._transport.abort()
 
 
+def _head(size: int) -> bytes:
+    """The header of a server's binary frame (RFC 6455, 5.2)."""
+    if size < 126:
+        return bytes((0x82, size))
+    if size < 65_536:
+        return b"\x82\x7e" + size.to_bytes(2, "big")
+    return b"\x82\x7f" + size.to_bytes(8, "big")
+
+
 class WebSocketConnection(Paced, WSListener):
     """One MQTT connection over WebSocket: a stream of bytes in binary messages (MQTT 3.1.1, chapter 6)."""
 
@@ -250,8 +261,15 @@ class WebSocketConnection(Paced, WSListener):
         return self._transport.underlying_transport if self._transport is not None else None
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        if len(data) <= _COPIED:
             self._transport.send(_BINARY, data)
+            return
+        # Of a larger frame picows queues the header in memory that its next frame overwrites.
+        for start in range(0, len(data), LARGEST_FRAME):
+            piece = data[start : start + LARGEST_FRAME]
+            self._transport.underlying_transport.write(_head(len(piece)) + piece)
 
     def close(self) -> None:
         self._close(WSCloseCode.OK)

@@ -20,11 +20,14 @@ from wsproto.events import (
 )
 from wsproto.extensions import PerMessageDeflate
 
+from broker.listeners import LARGEST_FRAME
 from tests.broker.conftest import ORIGIN, RunningBroker, secret
 from tests.broker.raw_client import PATIENCE_S, PINGREQ_PACKET, connect_packet, frame, publish_packet
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from tests.broker.conftest import Clients
 
 PINGRESP = b"\xd0\x00"
 PING = PINGREQ_PACKET
@@ -257,3 +260,22 @@ async def test_nothing_counts_after_a_close(unit: Peer, running: RunningBroker) 
 async def test_the_broker_closes_after_disconnect(unit: Peer) -> None:
     unit.send(BytesMessage(b"\xe0\x00"))
     assert await unit.closed() == 1000
+
+
+async def test_what_has_piled_up_comes_in_frames_that_clients_take(clients: Clients) -> None:
+    """A gateway that did not read for a while: its own client closes at a frame of more than 4 MiB."""
+    count, size = 32, 200_000
+    gateway = await clients.login("gateway", ("fleet/v1/helsinki/+/telemetry", 1), ws=True)
+    unit = await clients.login("veh1")
+    for number in range(count):
+        unit.publish(TELEMETRY, bytes(size), 1, packet_id=number + 1)
+    await unit.ping()  # the broker has all of them
+    left = count * size
+    lengths = []
+    async with asyncio.timeout(PATIENCE_S):
+        while left > 0:
+            opcode, data = await gateway.read_frame()
+            assert opcode == 2
+            lengths.append(len(data))
+            left -= len(data)
+    assert max(lengths) == LARGEST_FRAME
