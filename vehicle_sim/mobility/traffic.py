@@ -96,9 +96,9 @@ class Traffic:
         """Put a vehicle at the kerb where it stands; with a day profile, many stay parked there at first."""
         vehicle.index = len(self.vehicles)
         self.vehicles.append(vehicle)
-        hour = self._hour(self.t_s)
+        hour, rng = self._hour(self.t_s), vehicle.decision()
         if hour is not None:
-            parked_s = vehicle.kind.habit.still_parked_s(vehicle.rng, hour)
+            parked_s = vehicle.kind.habit.still_parked_s(rng, hour)
             if parked_s is not None:
                 vehicle.doing, vehicle.until_s = Doing.PARKED, parked_s
         vehicle.until_s += self.t_s
@@ -170,7 +170,7 @@ class Traffic:
             self._arrive(v, t)
             return
         if speed == 0.0 and v.still_s > _PATIENCE_S:
-            self._pull_over(v, v.rng.uniform(*_PULLED_OVER_S), t)
+            self._pull_over(v, v.decision().uniform(*_PULLED_OVER_S), t)
             return
         wish = v.plan.limits_ms[v.knot]
         driver = v.driver
@@ -274,8 +274,8 @@ class Traffic:
 
     def _set_off(self, v: Vehicle, t: float) -> bool:
         """Begin a trip if there is room on the road; whether there was."""
-        rng, network = v.rng, self.network
         if not v.route:
+            rng, network = v.decision(), self.network
             v.route = choose_route(network, v.road, rng.uniform(*v.kind.habit.trip_s), rng)
             end_m = network.roads[v.route[-1]].length_m * rng.uniform(0.3, 0.8)
             v.plan = plan_route(network, v.route, v.offset_m, end_m, v.driver)
@@ -300,7 +300,7 @@ class Traffic:
                 return stop.use(v.levels, 0.0, 0.0, 0.0, t - since)
 
     def _arrive(self, v: Vehicle, t: float) -> None:
-        rng, habit = v.rng, v.kind.habit
+        rng, habit = v.decision(), v.kind.habit
         if v.powertrain.low(v.levels):
             self._stop(v, Doing.REFILLING, v.powertrain.refill_s(v.levels), t)
         elif rng.random() < habit.parked_share:

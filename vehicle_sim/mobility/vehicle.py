@@ -50,6 +50,9 @@ class Vehicle:
     """What traffic knows of a vehicle. The same network and seed give the same one."""
 
     __slots__ = (
+        "_decisions",
+        "_first",
+        "_seed",
         "acceleration",
         "ahead",
         "along_m",
@@ -68,7 +71,6 @@ class Vehicle:
         "place",
         "plan",
         "powertrain",
-        "rng",
         "road",
         "route",
         "served",
@@ -89,7 +91,10 @@ class Vehicle:
         """A vehicle at the kerb somewhere on the network."""
         self.index = -1
         self.kind = kind
-        self.rng = rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
+        self._seed = seed
+        self._decisions = 0
+        rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
+        self._first: random.Random | None = rng
         self.driver = Driver.random(rng, kind.manners)
         electric = rng.random() < kind.electric_share if powertrain is None else powertrain == "electric"
         self.powertrain: Powertrain = Electric(rng, kind) if electric else Combustion(rng, kind)
@@ -119,6 +124,14 @@ class Vehicle:
         self.ahead: Vehicle | None = None  # on the same road
         self.behind: Vehicle | None = None
         self.trail: list[Moment] = []
+
+    def decision(self) -> random.Random:
+        """What is random about the next decision; a generator that is kept for the next one has 2.5 KiB."""
+        first, self._first = self._first, None
+        if first is not None:
+            return first
+        self._decisions += 1
+        return random.Random(f"{self._seed}:decision:{self._decisions}")  # noqa: S311 - as above
 
     def note(self, t_s: float) -> None:
         """Leave the state of this moment to the instruments."""
