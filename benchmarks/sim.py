@@ -37,10 +37,12 @@ VEHICLES: Final = 2_000
 RATE_HZ: Final = 1.0
 BATCH_S: Final = 4.0
 _READY_S: Final = 240.0
+_READY_PER_UNIT_S: Final = 0.03  # a connection, and readings until a parked one sleeps, on a busy machine
 _NEARLY_ALL: Final = 0.98  # of parked units some wake just now, to look for commands
 _ASLEEP: Final = 0.85
 _SETTLE_S: Final = 5.0
 _LOOK_S: Final = 1.0
+_LOOK_PER_UNIT_S: Final = 0.00025  # counting thousands of units takes the measured process's own time
 
 
 class SimError(FleetcellError):
@@ -123,6 +125,7 @@ async def _look(crew: Sequence[Child]) -> list[Figures]:
 async def _all_there(job: Job, crew: Sequence[Child], say: Callable[[str], None]) -> float:
     """Wait until every unit is registered or sleeps, and the parked ones do; seconds since the start."""
     began = time.monotonic()
+    within_s = max(_READY_S, _READY_PER_UNIT_S * job.vehicles)
     said = -1
     while True:
         now = await _look(crew)
@@ -130,12 +133,12 @@ async def _all_there(job: Job, crew: Sequence[Child], say: Callable[[str], None]
         there = (online + asleep) / job.vehicles
         if there >= (_NEARLY_ALL if job.parked else 1.0) and asleep >= _ASLEEP * job.parked * job.vehicles:
             return time.monotonic() - began
-        if time.monotonic() - began > _READY_S:
-            raise SimError(f"{online} online, {asleep} asleep after {_READY_S:g} s; {now[0].problem}")
+        if time.monotonic() - began > within_s:
+            raise SimError(f"{online} online, {asleep} asleep after {within_s:g} s; {now[0].problem}")
         if (steps := int(time.monotonic() - began) // 10) != said:
             said = steps
             say(f"{online} online, {asleep} asleep")
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(max(_LOOK_S, _LOOK_PER_UNIT_S * job.vehicles))
 
 
 def figures(
