@@ -68,6 +68,7 @@ async def run(seconds: float, say: Callable[[str], None], vehicles: int = UNITS)
             await load.ask(Figures, msgspec.json.encode(Fleet(port, platform.region, secrets)))
             say(f"{vehicles} units are connected")
             used = Usage(data)
+            evenly = Figures()
             found: dict[int, Figures] = {}
             costs: dict[int, dict[str, float]] = {}
             for samples, under_way in UNDER_WAY.items():
@@ -76,9 +77,9 @@ async def run(seconds: float, say: Callable[[str], None], vehicles: int = UNITS)
                 costs[samples] = used.per_message(found[samples])
                 per_s = found[samples].messages / found[samples].seconds
                 say(f"{per_s:,.0f} messages/s of {samples} readings, {found[samples].unsettled} unsettled")
-            rate = LOAD * found[1].messages / found[1].seconds
-            evenly = await ask(load, Order(1, share_s, 1_000, per_s=rate))
-        lost = [await missing(platform, name, evenly.used[name]) for name in (names[0], names[-1])]
+                if samples == 1:  # now, and not while the flood of the other two is still being derived
+                    evenly = await ask(load, Order(1, share_s, 1_000, per_s=LOAD * per_s))
+        lost = [await missing(platform, name, found[50].used[name]) for name in (names[0], names[-1])]
     fsync_ms = fsync_time_ms()
     linger_ms = IngestSettings.model_fields["batch_ms"].default
     return {
