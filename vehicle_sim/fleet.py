@@ -138,7 +138,8 @@ class Fleet:
             raise ProvisioningError("every one of the vehicles was revoked on the platform")
         self._secrets = secrets
         for vehicle, spool in self._spools.items():
-            modem = None if self._cellular is None else Modem(self._cellular.make(vehicle))
+            # Nobody asks what became of a unit's link: kept, it would grow to 200 KiB in some hours.
+            modem = None if self._cellular is None else Modem(self._cellular.make(vehicle, kept_events=0))
             self.units[vehicle] = self._unit(vehicle, spool, modem)
             self.tally.backlog += spool.pending_count
 

@@ -11,7 +11,7 @@ from vehicle_sim.links import drivelog, mahimahi
 from vehicle_sim.links.cells import Cells
 from vehicle_sim.links.cellular import CellularAir
 from vehicle_sim.links.errors import LinkError
-from vehicle_sim.links.link import Link
+from vehicle_sim.links.link import KEPT_EVENTS, Link
 from vehicle_sim.links.noise import seed_of
 from vehicle_sim.links.profiles import PROFILES, TRACE, Profile
 from vehicle_sim.links.recorded import DriveLogAir, FreeAir, OpportunityAir
@@ -71,10 +71,10 @@ class Links:
         self._cells = None if profile.cells is None else Cells(profile.cells, seed_of(seed, "cells"))
         self._zones = (*road_tunnels(roads), *BUILT_IN) if profile.zones else ()
 
-    def make(self, name: str) -> Link:
-        """The link of one vehicle or other client; another name, other decisions."""
+    def make(self, name: str, kept_events: int = KEPT_EVENTS) -> Link:
+        """The link of one vehicle or other client; another name, other decisions. It keeps so many events."""
         seed = seed_of(self._seed, name, "link")
-        return Link(self.profile, self._air(seed), seed)
+        return Link(self.profile, self._air(seed), seed, kept_events)
 
     def _air(self, seed: int) -> Air:
         if self._recording is not None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _NEVER: Final = math.inf
 _REBIND_SLOT_S: Final = 60.0  # at most one change of mappings in each
-_KEPT_EVENTS: Final = 1000
+KEPT_EVENTS: Final = 1000
 _OUTAGE_S: Final = 1.0  # without any capacity; shorter ones are the radio's everyday
 
 # What `uniform` is asked about; a place in its coordinates.
@@ -59,11 +59,13 @@ class Link:
         profile: delays, states, timers.
         air: of this vehicle alone.
         seed: from `noise.seed_of`; everything random follows from it.
+        kept_events: how many are kept at least, in `events`; all of them are counted.
     """
 
-    def __init__(self, profile: Profile, air: Air, seed: int) -> None:
+    def __init__(self, profile: Profile, air: Air, seed: int, kept_events: int = KEPT_EVENTS) -> None:
         self.profile = profile
-        self.events: list[Event] = []  # at least the last `_KEPT_EVENTS`
+        self.events: list[Event] = []  # the last ones
+        self._kept_events = kept_events
         self.changes: Counter[Change] = Counter()
         self.passed = (Passed(), Passed())
         self.vanished_bytes = 0
@@ -297,8 +299,8 @@ class Link:
     def _note(self, events: Iterable[Event]) -> None:
         for event in events:
             self.events.append(event)
-            if len(self.events) > 2 * _KEPT_EVENTS:
-                del self.events[:-_KEPT_EVENTS]
+            if len(self.events) > 2 * self._kept_events:
+                del self.events[: len(self.events) - self._kept_events]
             self.changes[event.change] += 1
             if event.change is Change.COVERAGE_BACK:
                 self._came_back(event)

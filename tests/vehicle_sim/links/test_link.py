@@ -179,6 +179,16 @@ def play(
     return arrived, [event for event in link.events if event.at <= now]
 
 
+@pytest.mark.parametrize("kept", [0, 3])
+def test_a_link_keeps_as_many_events_as_it_is_told_to_and_counts_all(kept: int) -> None:
+    link = Link(PROFILES["perfect"], SteadyAir(1e6, 1e6), 1, kept_events=kept)
+    for at in range(20):
+        link.black_hole(float(at), 0.5)
+        assert len(link.events) <= 2 * kept
+    assert link.changes == {Change.BLACK_HOLE: 20}
+    assert [event.at for event in link.events][-kept:] == [17.0, 18.0, 19.0][3 - kept :]
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     st.sampled_from(["lte", "3g", "rural", "storm"]),
