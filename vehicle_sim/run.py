@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _START_SPREAD_S: Final = 2.5  # over which the units of a run connect
 _START_GAP_S: Final = 0.04
+_START_SLACK_S: Final = 0.05
 _START_LEAST_GAP_S: Final = 0.0025  # faster than this they come too late, and begin again
 _AWAKE_S: Final = 60.0  # a run begins with the whole fleet online: nobody sleeps before
 _DRAIN_S: Final = 10.0
@@ -126,12 +127,13 @@ class Simulation:
         async with asyncio.TaskGroup() as group:
             for traffic in {drive.traffic for drive in self._drives.values()}:
                 group.create_task(move_ahead(traffic))
+            late = 0.0
             for index, (vehicle, drive) in enumerate(self._drives.items()):
-                at = index * gap  # on the time that all of them share
-                await _sleep_until(began + at)
+                # A program that is held up does not make up for it: all at once, the units come too late.
+                await _sleep_until(began + late + index * gap)
+                late = max(late, _now() - began - index * gap - _START_SLACK_S)
                 # Who starts late would stay behind the others, and drag along the trail of all that time.
-                at += max(0.0, _now() - began - at) // 1.0  # a timer may be early by a moment
-                begins = drive.advance(at)
+                begins = drive.advance(index * gap + late // 1.0)  # on the time that all of them share
                 self._fleet.units[vehicle].place(begins)  # the region there is where it begins
                 self._fleet.start(vehicle)
                 group.create_task(self._drive(vehicle, drive))
