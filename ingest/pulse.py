@@ -1,8 +1,8 @@
-"""Whether this process has caught up after it stood still: stopped, swapped out, or kept off the CPU.
+"""Whether what came has caught up after a standstill: of this process, of the broker, or of the link to it.
 
-What came meanwhile waits in its sockets, so the time that passed says nothing about vehicles. Deadlines wait
-as long again as the process stood still, so that what waits is read first. Where the broker has ended the
-link meanwhile, that is noticed in this time too, and it is blindness.
+A process is stopped, swapped out or kept off the CPU. What came meanwhile waits in sockets, so the time that
+passed says nothing about vehicles. Deadlines wait as long again as it stood still, so that what waits is read
+first. Where the broker has ended the link meanwhile, that is noticed in this time too, and it is blindness.
 """
 
 from __future__ import annotations
@@ -55,10 +55,14 @@ class Pulse:
         now = self._clock(), self._wall()
         if self._last is not None:
             gap = max(now[0] - self._last[0], now[1] - self._last[1])
-            if gap > STILL_S:
-                self._stood_s = gap
-                self._until = now[0] + min(gap, self._most_s)
+            self.stood(gap)
         self._last = now
+
+    def stood(self, gap_s: float) -> None:
+        """Nothing was heard for so long, up to now."""
+        if gap_s > STILL_S:
+            self._stood_s = gap_s
+            self._until = max(self._until, self._clock() + min(gap_s, self._most_s))
 
     def behind_s(self) -> float:
         """How long it stood still, as long as it may not have caught up with that; 0: up to date.

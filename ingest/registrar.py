@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from fleetcell.contract.errors import PayloadError, TopicError
+from fleetcell.contract.errors import NotConnectedError, PayloadError, TopicError
 from fleetcell.contract.messages import Claim, PresenceState, decode
 from fleetcell.contract.presence import Reason
 from fleetcell.contract.topics import Channel, VehicleTopic, parse
@@ -24,7 +24,7 @@ from ingest.database import statement
 from ingest.failures import FAILURES, reason
 from ingest.folding import Return
 from ingest.pager import Pager
-from ingest.pulse import Pulse
+from ingest.pulse import STILL_S, Pulse
 from ingest.register import Outcome, Register
 from ingest.sessions import SESSION_PREFIX, Sessions
 
@@ -104,6 +104,7 @@ class Registrar:
         )
         self._pulse = Pulse(timers.update_interval_s)
         self._link: asyncio.Task[None] | None = None
+        self._unanswered_since: float | None = None  # None: the broker answers
         self._deaf_since: float | None = None  # None: hearing
         self._marked_deaf = False
         self._returned = False
@@ -182,7 +183,8 @@ class Registrar:
     def _not_heard(self) -> None:
         """From now on claims may be missing."""
         if self._deaf_since is None:
-            self._deaf_since = self._clock() - self._pulse.behind_s()
+            since = self._clock() - self._pulse.behind_s()
+            self._deaf_since = min(since, since if self._unanswered_since is None else self._unanswered_since)
 
     def _notice_overflow(self) -> None:
         """What its link had no room for may have been claims."""
@@ -307,11 +309,34 @@ class Registrar:
         if self._deaf_since is not None:  # connected, but not told of it yet; or claims were dropped
             self._returned = not self._heard and self._hearing.is_set()
             return TICK_S / 4
-        if self._pulse.behind_s() > 0:  # what came while it stood still is read before deadlines count
-            return TICK_S / 4
         if self._clock() >= self._sweep_at:
+            answered = await self._answered(self._bridge)
+            while self._heard:
+                await self._take(connection)
+            if (
+                not answered or self._pulse.behind_s() > 0
+            ):  # what came meanwhile is read before deadlines count
+                return TICK_S / 4
             self._sweep_at = self._clock() + await self._sweep(connection)
         return min(TICK_S, max(self._sweep_at - self._clock(), 0.0))
+
+    async def _answered(self, bridge: MqttBridge) -> bool:
+        """Whether the broker answers now, so that what it had to pass on has been heard.
+
+        Silence says nothing about vehicles as long as the broker may be standing still, or the link to it.
+        """
+        asked = self._clock()
+        try:
+            async with asyncio.timeout(STILL_S):
+                await bridge.echo()
+        except (TimeoutError, NotConnectedError):
+            if self._unanswered_since is None:
+                self._unanswered_since = asked
+            return False
+        if self._unanswered_since is not None:
+            self._pulse.stood(self._clock() - self._unanswered_since)
+            self._unanswered_since = None
+        return True
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -382,6 +407,7 @@ class Registrar:
         since = self._clock() if self._deaf_since is None else self._deaf_since
         self._back = Return(since if self._back is None else min(since, self._back.since))
         self._returned, self._deaf_since = False, None  # the link may be lost again meanwhile
+        self._unanswered_since = None
 
     async def _settle_return(self, connection: Connection, back: Return) -> None:
         """Nobody is known to be online after a time of deafness: page all, with jitter.

@@ -168,6 +168,18 @@ class MqttBridge:
         """End subscriptions of this session; False when not connected or full."""
         return self._session is not None and self.connected and self._session.unsubscribe_nowait(filters)
 
+    async def echo(self) -> None:
+        """Return when the broker has answered what is asked now, and all that it sent before was received.
+
+        Raises:
+            NotConnectedError: no session, or it ended before the answer.
+        """
+        if self._session is None or not self.connected:
+            raise NotConnectedError(self.last_error or "not connected yet")
+        await self._session.echo()
+        while self._inbox:  # noqa: ASYNC110 - `_drain` takes its turns on this very loop
+            await asyncio.sleep(0)
+
     def resubscribe(self, subscriptions: Sequence[tuple[str, int]]) -> None:
         """Have these subscriptions from now on: a session with others ends cleanly, and the next follows."""
         if tuple(subscriptions) == self._subscriptions:

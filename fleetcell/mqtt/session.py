@@ -25,6 +25,8 @@ _SILENCE = 1.5  # keep-alive intervals without a byte; the broker's own limit to
 _FLUSH_S = 2.0  # for what was written last, DISCONNECT above all, to reach the broker
 _TIMER_MARGIN = 0.02  # seconds
 
+_NOBODY = "fleetcell/echo"  # a filter that is never subscribed
+
 log = structlog.get_logger()
 
 
@@ -102,6 +104,7 @@ class Session:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         client.on_publish = self._on_publish
         client.on_message = self._on_message
         client.max_inflight_messages_set(0)  # no second queue: the next line is the only limit
@@ -147,6 +150,17 @@ class Session:
         if self.closed.done() or not self._wire.writable:
             return False
         return self._client.unsubscribe(list(filters))[1] is not None
+
+    async def echo(self) -> None:
+        """As MqttBridge.echo, but what was sent before may still be on its way to `receive`."""
+        if self.closed.done():
+            raise NotConnectedError(self.closed.result())
+        # Every broker answers an UNSUBSCRIBE, of whatever (MQTT-3.10.4-5), and the answer has a number.
+        mid = self._client.unsubscribe(_NOBODY)[1]
+        if mid is None:
+            raise NotConnectedError("connection lost before UNSUBSCRIBE")
+        self._acks[mid] = self._promise()
+        await self._acks[mid]
 
     def disconnect(self) -> None:
         """Send DISCONNECT, so that the broker drops the will, and close."""
@@ -265,13 +279,21 @@ class Session:
         if granted is not None and not granted.done():
             granted.set_result(codes)
 
+    def _on_unsubscribe(
+        self, _client: Client, _data: object, mid: int, _codes: list[ReasonCode], _props: Properties | None
+    ) -> None:
+        self._answered(mid)
+
     def _on_publish(
         self, _client: Client, _data: object, mid: int, _reason: ReasonCode, _props: Properties | None
     ) -> None:
+        self._answered(mid)
+        self._wake()
+
+    def _answered(self, mid: int) -> None:
         ack = self._acks.pop(mid, None)
         if ack is not None and not ack.done():
             ack.set_result(None)
-        self._wake()
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._receive(Message(message.topic, bytes(message.payload), message.qos, message.retain))

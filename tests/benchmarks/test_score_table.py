@@ -27,9 +27,7 @@ def score(link: str, **readings: int) -> str:
         "up": air,
         "down": air,
     }
-    return json.dumps(
-        {"vehicles": 200, "duration_s": 601.2, "seed": 5, "report": report, "truth": "/mine"}
-    )
+    return json.dumps({"vehicles": 200, "duration_s": 601.2, "seed": 5, "report": report, "truth": "/mine"})
 
 
 def test_the_tables(tmp_path: Path) -> None:

@@ -116,6 +116,26 @@ async def test_messages_go_round(url: str) -> None:
     assert not bridge.connected
 
 
+async def test_an_echo_comes_after_all_that_was_sent_before_it(mosquitto: Mosquitto, url: str) -> None:
+    inbox = Inbox()
+    client = MqttBridge(url, client_id="client", subscriptions=[("numbers", 1)], receive=inbox)
+    with pytest.raises(NotConnectedError):
+        await client.echo()
+    async with running(client):
+        for number in range(50):
+            await client.publish("numbers", b"%d" % number, qos=1)
+            await client.echo()
+            assert len(inbox.messages) == number + 1
+        mosquitto.freeze()
+        try:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await client.echo()
+        finally:
+            mosquitto.thaw()
+        await asyncio.wait_for(client.echo(), PATIENCE_S)
+
+
 async def test_bad_topic_is_refused_and_the_session_lives(url: str) -> None:
     bridge = MqttBridge(url, client_id="a")
     async with running(bridge):

@@ -97,6 +97,10 @@ class Link:
             raise NotConnectedError("cut")
         self.publish_nowait(topic, payload, qos=qos)
 
+    async def echo(self) -> None:
+        if not self.connected:
+            raise NotConnectedError("cut")
+
 
 class Board:
     """Stands for the publisher: it notes what is to be shown."""

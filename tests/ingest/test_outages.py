@@ -16,9 +16,10 @@ from fleetcell.contract.topics import Channel
 from ingest.claims import Heard
 from ingest.database import connect
 from ingest.register import Register
-from tests.ingest.platform import Platform, secret
+from tests.ingest.platform import Platform, Unit, secret
 from tests.ingest.units import NOW_US, REGION, new_boot, provision, sample, telemetry
 from tests.postgres_servers import PlainServer, fresh_database
+from tests.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -221,15 +222,9 @@ async def test_who_came_back_while_the_process_stood_still_is_not_offline(
     """Its attach waits in the socket, and the linger is over by the time it can be read."""
     unit = await platform.unit("car")
     await platform.stop_service()
-    process = await _process(platform, FLEETCELL_LINGER_S="2")
+    process = await _process(platform, FLEETCELL_LINGER_S="3")
     try:
-        unit.forget()
-        async with asyncio.timeout(30):
-            while not unit.heard(Channel.STATE):  # what it says before the process hears is lost
-                await unit.claim(ClaimKind.ATTACH)
-                await asyncio.sleep(0.05)
-        await unit.vanish()
-        await platform.history("car", ["online (attach)", "suspect (lost)"])
+        await _is_lost(unit, platform, process)
         process.send_signal(signal.SIGSTOP)
         await unit.connect()
         await unit.claim(ClaimKind.ATTACH)  # the broker has it
@@ -239,6 +234,41 @@ async def test_who_came_back_while_the_process_stood_still_is_not_offline(
     finally:
         process.kill()
         await process.communicate()
+
+
+async def test_who_came_back_while_the_broker_was_silent_is_not_offline(
+    platform: Platform, connection: Connection
+) -> None:
+    """Shorter than any keep-alive: the connection lasts, and says nothing."""
+    unit = await platform.unit("car")
+    await platform.stop_service()
+    relay = Relay(("127.0.0.1", int(platform.url.rsplit(":", 1)[1])))
+    await relay.start()
+    url = f"mqtt://127.0.0.1:{relay.port}"
+    process = await _process(platform, FLEETCELL_LINGER_S="3", FLEETCELL_BROKER_URL=url)
+    try:
+        await _is_lost(unit, platform, process)
+        relay.swallow()
+        await unit.connect()
+        await unit.claim(ClaimKind.ATTACH)  # the broker has it
+        overdue = "SELECT deadline + interval '2 s' < clock_timestamp() FROM fleet.registration"
+        await platform.becomes(connection, overdue)  # a registrar that believed the clock would have acted
+        relay.mend()
+        await platform.history("car", ["online (attach)", "suspect (lost)", "online (attach)"])
+    finally:
+        process.kill()
+        await process.communicate()
+        await relay.stop()
+
+
+async def _is_lost(unit: Unit, platform: Platform, process: asyncio.subprocess.Process) -> None:
+    """The vehicle attaches as soon as the process hears claims, and its link breaks."""
+    assert process.stderr is not None
+    while b"hearing" not in (line := await asyncio.wait_for(process.stderr.readline(), 30)):
+        assert line, "ingest ended"
+    await unit.attach()
+    await unit.vanish()
+    await platform.history("car", ["online (attach)", "suspect (lost)"])
 
 
 async def _process(platform: Platform, **settings: str) -> asyncio.subprocess.Process:
