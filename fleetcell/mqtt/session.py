@@ -318,8 +318,13 @@ class Session:
         """A future that fails with NotConnectedError when the session ends first."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._promises.add(future)
-        future.add_done_callback(self._promises.discard)
+        future.add_done_callback(self._over)
         return future
+
+    def _over(self, promise: asyncio.Future[Any]) -> None:
+        self._promises.discard(promise)
+        if not self._promises:
+            self._promises.clear()  # an empty set stays as large as it once was, until it is cleared
 
     def _schedule_keep_alive(self) -> None:
         """One timer a session: at the next PINGREQ, or at the moment when its answer is overdue."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TICK_S: Final = 0.001
 # An end that hears nothing of the other gives up after 924.6 s (Linux, tcp_retries2).
 _GIVE_UP_S: Final = 924.6
+_NONE: Final[frozenset[int]] = frozenset()  # one for all: each is 200 bytes
 
 
 class End(Protocol):
@@ -137,7 +138,7 @@ class Pump:
         self._loop = asyncio.get_running_loop()
         self._began = began
         self._connections: dict[int, Connection] = {}
-        self._orphans: frozenset[int] = frozenset()  # connections whose near end died without a word
+        self._orphans = _NONE  # connections whose near end died without a word
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
         self._empty = Flag()
@@ -181,7 +182,7 @@ class Pump:
         """The connection is over."""
         self.link.forget(connection.number)
         self._connections.pop(connection.number, None)
-        self._orphans -= {connection.number}
+        self._orphans = self._orphans - {connection.number} or _NONE
         if len(self._connections) == len(self._orphans):
             self._empty.set()
 
@@ -206,7 +207,7 @@ class Pump:
 
     def close(self) -> None:
         """Drop every connection at once, orphans too."""
-        self._orphans = frozenset()
+        self._orphans = _NONE
         self.drop()
 
     # -- faults -----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from vehicle_sim.mobility.drive import Shown
 
+_NONE: Final[frozenset[str]] = frozenset()  # one for all vehicles: each is 200 bytes
 _COLLISION_SHARE: Final = 0.05  # of harsh braking: the one behind did not brake in time
 _DELTA_V_KMH: Final = (3.0, 12.0)  # light ones, after which the vehicle drives on
 _PULSE_S: Final = 0.1  # how long the change of speed takes
@@ -37,7 +38,7 @@ class Incidents:
         self._seed = seed
         self._braked = 0  # hard, times
         self._collision_share = collision_share
-        self._codes: frozenset[str] = frozenset()
+        self._codes = _NONE
         self._harsh: object = None
 
     def look(self, signals: Shown, harshest: tuple[float, float]) -> list[Incident]:
@@ -75,7 +76,7 @@ class Incidents:
         shown = signals.get("dtc")
         if not isinstance(shown, list):  # not in every reading
             return []
-        codes, before = frozenset(shown), self._codes
+        codes, before = frozenset(shown) or _NONE, self._codes
         self._codes = codes
         return [
             *({"code": code, "active": True} for code in sorted(codes - before)),
