@@ -35,6 +35,7 @@ log = structlog.get_logger()
 _FILES_PER_UNIT: Final = 3  # a connection, the current boot, and one now and then: epoch, commands
 _REFUSED_AFTER_S: Final = 8.0  # a new account takes a moment to reach the broker
 _WATCH_S: Final = 1.0
+_WATCH_PER_UNIT_S: Final = 0.00025  # looking at 20,000 each second would take a tenth of the time
 _NEARLY_ALL: Final = 0.98  # some wake just now
 _MANY_UNITS: Final = 200  # from here on the collector's work shows
 STOP_S: Final = 5.0  # for a clean stop of all units together
@@ -321,7 +322,7 @@ class Fleet:
         if many:
             collector.look_seldom()
         while True:
-            await asyncio.sleep(_WATCH_S)
+            await asyncio.sleep(max(_WATCH_S, _WATCH_PER_UNIT_S * len(self.units)))
             await self._renew_refused()
             if many and self.registered + self.asleep > _NEARLY_ALL * len(self.units):
                 collector.keep_what_is_there()
