@@ -114,16 +114,24 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = f"connection lost: {exc}" if exc else self._why_closed()
         self.gone.set()
-        if not self.opened.done():
-            self.opened.set_exception(ConnectionError(self._lost))
-            self.opened.exception()  # perhaps nobody waits for it any more, and that is no fault
+        self._settle(self._lost)
         if self.on_lost is not None:
             self.on_lost(self._lost)
+
+    def _settle(self, problem: str | None = None) -> None:
+        """`opened` is decided, unless it is already, or nobody waits for it any more."""
+        if self.opened.done():
+            return
+        if problem is None:
+            self.opened.set_result(None)
+        else:
+            self.opened.set_exception(ConnectionError(problem))
+            self.opened.exception()  # if nobody asks for it, that is no fault
 
     # -- framing: none on TCP -----------------------------------------------------------------
 
     def _begin(self) -> None:
-        self.opened.set_result(None)
+        self._settle()
 
     def _decode(self, data: bytes) -> None:
         self._inbound += data
@@ -215,17 +223,12 @@ class WebSocketWire(Wire):
         frames = opening.take(data)
         framing = opening.framing
         if framing.handshake_exc is not None:
-            if not self.opened.done():
-                why = f"WebSocket handshake refused: {framing.handshake_exc}"
-                self.opened.set_exception(ConnectionError(why))
+            self._settle(f"WebSocket handshake refused: {framing.handshake_exc}")
         elif framing.state is State.OPEN:
             self._opening = None
             self._framing = Protocol(Side.CLIENT, state=State.OPEN, max_size=_MAX_FRAME)
-            if framing.subprotocol == "mqtt":
-                self.opened.set_result(None)
-            else:
-                why = "the server does not speak MQTT on this WebSocket path"
-                self.opened.set_exception(ConnectionError(why))
+            is_mqtt = framing.subprotocol == "mqtt"
+            self._settle(None if is_mqtt else "the server does not speak MQTT on this WebSocket path")
         return frames
 
     def _flush(self) -> None:

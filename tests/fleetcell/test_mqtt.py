@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 import trustme
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 from fleetcell.mqtt import Backoff, Message, MqttBridge, NotConnectedError, TlsOptions, Will, parse_url
 from fleetcell.mqtt.address import source_problem
@@ -444,6 +447,30 @@ async def test_black_hole_ends_by_timeout_and_by_close(free_port: Callable[[], i
 
 
 @pytest.mark.both_loops
+async def test_an_answer_that_comes_when_nobody_waits_any_more_does_no_harm() -> None:
+    class Sent(asyncio.Transport):
+        def __init__(self) -> None:
+            super().__init__()
+            self.data = b""
+
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            self.data += data
+
+        def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+            pass
+
+    wire, transport = WebSocketWire(parse_url("ws://broker/mqtt")), Sent()
+    wire.connection_made(transport)
+    server = ServerProtocol(subprotocols=[Subprotocol("mqtt")])
+    server.receive_data(transport.data)
+    (request,) = server.events_received()
+    assert isinstance(request, Request)
+    server.send_response(server.accept(request))
+    wire.opened.cancel()  # the time for connecting was over in this moment
+    wire.data_received(b"".join(server.data_to_send()))
+    assert wire.opened.cancelled()
+
+
 async def test_what_is_sent_while_the_websocket_closes_is_a_lost_link(mosquitto: Mosquitto) -> None:
     address = parse_url(mosquitto.ws_url)
     loop = asyncio.get_running_loop()
