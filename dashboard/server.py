@@ -62,6 +62,8 @@ ANSWERS: Final = (
     derived_shapes.StopPage,
     derived_shapes.RollupPage,
     derived_shapes.DeadLetterPage,
+    shapes.ErasurePage,
+    shapes.ErasureCount,
     shapes.ProvisionedPage,
     Command,
     CommandPage,
