@@ -32,7 +32,7 @@ up:
 test:
 	@$(SETUP) --extra dev python web system
 	@$(SETUP) npm exec -- vitest run
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check:
 	@$(SETUP) --extra dev python web

@@ -48,6 +48,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(cores, min(2 * cores, 8))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits longest begins first, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: not {"integration", "e2e"} & {mark.name for mark in item.iter_markers()})
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     seed = config.option.hypothesis_seed
     skips = "failures" if REQUIRE_ALL else "listed at the end"
