@@ -70,7 +70,33 @@ async def fill(connection: Connection) -> dict[str, int]:
             " 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
             number,
         )
+        await visit_a_geofence(connection, number)
     return ids
+
+
+async def visit_a_geofence(connection: Connection, number: int) -> None:
+    fence = await connection.fetchval(
+        "INSERT INTO fleet.geofence (name, geometry, radius_m, margin_m, restricted, alert_enter, alert_exit,"
+        " created_by, updated_by) VALUES ($1, '{}', 1, 1, true, true, true, 'ops', 'ops') RETURNING id",
+        f"fence {number}",
+    )
+    await connection.execute("INSERT INTO fleet.geofence_vehicle VALUES ($1, $2)", fence, number)
+    await connection.execute(
+        "INSERT INTO fleet.geofence_bucket (vehicle_id, bucket, inside) VALUES ($1, '2026-01-01', '[]')"
+        " ON CONFLICT DO NOTHING",
+        number,
+    )
+    await connection.execute(
+        "INSERT INTO fleet.geofence_crossing VALUES ($1, $2, now(), 'enter', '2026-01-01', null, false, 0, 0)",
+        number,
+        fence,
+    )
+    await connection.execute(
+        "INSERT INTO fleet.alert (vehicle_id, geofence_id, geofence, version, kind, at, lat, lon)"
+        " VALUES ($1, $2, 'fence', 1, 'enter', now(), 0, 0)",
+        number,
+        fence,
+    )
 
 
 async def begin(connection: Connection, name: str = NAME) -> int:

@@ -75,6 +75,11 @@ ROWS = {
         INSERT INTO fleet.derive_request (vehicle_id) VALUES (1);
     """,
     "0011_erase": "UPDATE fleet.vehicle SET retention_days = 400;",
+    "0012_geofences": """
+        INSERT INTO fleet.geofence (name, geometry, radius_m, margin_m, restricted, alert_enter, alert_exit,
+            created_by, updated_by) VALUES ('yard', '{"type": "Point", "coordinates": [25, 60]}', 50, 25, false,
+            true, false, 'ops', 'ops');
+    """,
 }
 # What the API's views say of them, whichever release wrote them.
 FACTS = {

@@ -41,7 +41,14 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
         ('event', 'time < $2'),
         ('command', $c$created_at < $2 AND updated_at < $2 AND state IN ('succeeded', 'failed', 'expired', 'cancelled')$c$),
         ('rollup', $c$bucket < $2 - interval '10 minutes'$c$),
-        ('journey', $c$bucket < $2 - interval '10 minutes'$c$)
+        ('journey', $c$bucket < $2 - interval '10 minutes'$c$),
+        ('geofence_bucket', $c$bucket < $2 - interval '10 minutes'$c$),
+        -- The beginning of a visit stays as long as the visit, which may not have ended.
+        ('geofence_crossing', $c$bucket < $2 - interval '10 minutes' AND (kind <> 'enter' OR EXISTS (
+            SELECT FROM fleet.geofence_crossing AS e
+            WHERE e.vehicle_id = geofence_crossing.vehicle_id AND e.geofence_id = geofence_crossing.geofence_id
+                AND e.kind = 'exit' AND e.at >= geofence_crossing.at AND e.bucket < $2 - interval '10 minutes'))$c$),
+        ('alert', 'raised_at < $2')
 $$;
 
 -- Removes what was measured, and what was derived from it (or, dead letters: last arrived; commands: ended) before the
