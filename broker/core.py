@@ -43,7 +43,7 @@ from broker.packets import (
 )
 from broker.registry import BURST_S, Registry
 from broker.session import UNIT
-from broker.topics import MAX_LEVELS
+from broker.topics import MAX_BYTES, MAX_LEVELS
 from fleetcell.contract.errors import TopicError
 from fleetcell.contract.topics import check_filter, check_topic
 
@@ -210,7 +210,7 @@ class Core(Registry):
     def _checked_will(self, identity: Identity, will: Will | None) -> Will | None:
         if will is None:
             return None
-        topic = _check_depth(check_topic(will.topic))
+        topic = _check_size(check_topic(will.topic))
         if topic.startswith("$") or not self.access.may(Action.PUBLISH, identity, topic):
             raise TopicError(f"the will may not go to {topic!r}")
         return will._replace(retain=will.retain and self.access.may_retain(identity, topic))
@@ -241,7 +241,7 @@ class Core(Registry):
     def _ask(self, link: Link, session: Session, raw: bytes) -> tuple[Topic, bool] | None:
         """Whether a session may publish to a topic, asked once and kept with the session."""
         try:
-            name = _check_depth(check_topic(raw.decode()))
+            name = _check_size(check_topic(raw.decode()))
         except (TopicError, UnicodeDecodeError) as error:
             raise ProtocolError(f"PUBLISH to a topic that is none: {error}") from error
         permission = None
@@ -258,7 +258,7 @@ class Core(Registry):
         codes: list[int] = []
         for topic_filter, qos in packet.filters:
             try:
-                _check_depth(check_filter(topic_filter))
+                _check_size(check_filter(topic_filter))
             except TopicError as error:
                 raise ProtocolError(f"SUBSCRIBE to a filter that is none: {error}") from error
             full = len(session.subscriptions) >= self.limits.subscriptions
@@ -292,9 +292,10 @@ class Core(Registry):
         link.send(unsuback(packet.packet_id))
 
 
-def _check_depth(name: str) -> str:
-    if name.count("/") >= MAX_LEVELS:
-        raise TopicError(f"more than {MAX_LEVELS} levels")
+def _check_size(name: str) -> str:
+    """A topic or filter that is kept, with the session and in trees, and so must not cost much."""
+    if name.count("/") >= MAX_LEVELS or len(name.encode()) > MAX_BYTES:
+        raise TopicError(f"more than {MAX_LEVELS} levels or {MAX_BYTES} bytes")
     return name
 
 

@@ -79,6 +79,7 @@ class Router:
         if topic is None:
             if len(self._topics) >= _KNOWN_TOPICS:
                 self._topics.clear()
+                self._unmatch()
             topic = self._topics[name] = Topic(name)
         return topic
 
@@ -130,15 +131,19 @@ class Router:
     def _match(self, topic: Topic) -> None:
         if self._version != self.tree.version:
             self._version = self.tree.version
-            for known in self._matched:  # else a topic that falls silent would keep sessions that are gone
-                known.subscribers, known.groups = [], []
-            self._matched.clear()
+            self._unmatch()
         self._matched.append(topic)
         topic.subscribers = self._allowed(self.tree.match(topic.name), topic)
         topic.groups = [
             (group, self._allowed(group.members, topic)) for group in self.tree.match_groups(topic.name)
         ]
         topic.version = self.tree.version
+
+    def _unmatch(self) -> None:
+        """Else a topic that falls silent would keep sessions that are gone, and be kept itself."""
+        for known in self._matched:
+            known.subscribers, known.groups, known.version = [], [], -1
+        self._matched.clear()
 
     def _allowed(self, found: dict[Session, int], topic: Topic) -> list[tuple[Session, int]]:
         may = self._access.may

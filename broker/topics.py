@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 H = TypeVar("H")
 
 MAX_LEVELS: Final = 128  # deeper topics are refused: a level costs a node and a frame of recursion
+MAX_BYTES: Final = 1024  # longer ones too: what a client has used is kept; fleetcell's own have up to 240
 
 
 class Topic:

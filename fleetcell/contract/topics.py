@@ -26,7 +26,9 @@ MAX_TOPIC_BYTES: Final = 65535  # MQTT 3.1.1, 1.5.3: a string's length has two b
 
 _SHARE: Final = "$share/"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_CELL_PATH = re.compile(r"[0-9a-f]+(/[0-9a-f]+)*")
+_CELL_LEVEL = re.compile(r"[0-9a-f]{1,3}")
+_CELL_PATH = re.compile(r"[0-9a-f]{1,3}(/[0-9a-f]{1,3}){0,15}")  # H3: a base cell, and up to 15 digits
+_NEAR: Final = 6  # levels of a cell of resolution 5 (edge 9 km): a unit listens in no wider ones
 
 
 class Channel(StrEnum):
@@ -292,7 +294,8 @@ def may_retain(principal: Principal, topic: str) -> bool:
 def may_subscribe(principal: Principal, topic_filter: str) -> bool:
     """Whether every topic that this filter can match is one this client may receive.
 
-    A shared filter, `$share/{group}/{filter}`, is allowed where the filter is.
+    A shared filter, `$share/{group}/{filter}`, is allowed where the filter is. A unit hears other vehicles
+    in cells that it names: nobody follows a whole fleet with the credential of one vehicle.
     """
     shared = split_share(topic_filter)
     if shared is not None:
@@ -301,7 +304,13 @@ def may_subscribe(principal: Principal, topic_filter: str) -> bool:
         levels = check_filter(topic_filter).split("/")
     except TopicError:
         return False
+    if principal.role is Role.UNIT and levels[3:4] == ["v2x"] and not _names_a_cell(levels[5:]):
+        return False
     return any(_covers(allowed, levels) for allowed in _allowed_filters(principal))
+
+
+def _names_a_cell(levels: Sequence[str]) -> bool:
+    return len(levels) > _NEAR and all(_CELL_LEVEL.fullmatch(level) for level in levels[:_NEAR])
 
 
 def may_receive(principal: Principal, topic: str) -> bool:

@@ -139,7 +139,7 @@ def _topic(rng: Random, name: str) -> str | bytes:
     if roll < 0.7:
         return f"{BASE}/{name}/{rng.choice(['telemetry', 'telemetry/mp', 'presence', 'event', 'response'])}"
     if roll < 0.8:
-        return f"{BASE}/v2x/cam/8/{rng.randrange(8)}/{name}"
+        return f"{BASE}/v2x/cam/8/5/3/1/0/2/{rng.randrange(8)}/{name}"
     if roll < 0.9:
         return f"{BASE}/{VICTIM}/{rng.choice(['telemetry', 'state', 'ack', 'command'])}"
     if roll < 0.97:
@@ -154,7 +154,7 @@ def _filter(rng: Random, name: str) -> str:
     if roll < 0.6:
         return f"{BASE}/{name}/{rng.choice(['ack', 'command', 'page', 'state'])}"
     if roll < 0.7:
-        return f"{BASE}/v2x/cam/8/#"
+        return f"{BASE}/v2x/cam/8/5/3/1/0/2/#"
     if roll < 0.95:
         return rng.choice([f"{BASE}/gateway", "#", "+/+/+", "$SYS/#", f"{BASE}/{VICTIM}/command", "/" * 100])
     if roll < 0.997:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from amqtt.events import BrokerEvents
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.limits import Limits
 from broker.session import Link
+from broker.topics import MAX_BYTES, Topic
 from tests.broker import raw_client as raw
 from tests.broker.bench import Bench
 
@@ -145,6 +148,37 @@ def test_topics_of_absurd_depth_are_refused() -> None:
         link = bench.login("a")
         bench.send(link, packet)
         assert link.end == "protocol error"
+
+
+def test_topics_of_absurd_length_are_refused() -> None:
+    bench = Bench()
+    longest = "x" * MAX_BYTES
+    for too_long in (longest + "x", "é" * (MAX_BYTES // 2) + "x"):
+        for packet in (raw.publish_packet(too_long, b""), raw.subscribe_packet([(too_long, 0)])):
+            link = bench.login("a")
+            bench.send(link, packet)
+            assert link.end == "protocol error"
+        link = bench.open()
+        bench.send(link, raw.connect_packet("a", "a", "good", will=raw.Will(too_long, b"", 0)))
+        assert Bench.taken(link) == b"\x20\x02\x00\x05"
+    link = bench.login("a", will=raw.Will(longest, b"", 0))
+    bench.send(link, raw.publish_packet(longest, b"") + raw.subscribe_packet([(longest, 0)]))
+    assert link.end is None
+
+
+def test_topics_that_nobody_uses_again_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no subscription changes; pseudonyms of vehicles make topics without end."""
+    monkeypatch.setattr("broker.router._KNOWN_TOPICS", 10)
+    monkeypatch.setattr("broker.core._TOPICS_OF_SESSION", 10)
+    bench = Bench()
+    subscriber, publisher = bench.login("s"), bench.login("a")
+    bench.send(subscriber, raw.subscribe_packet([("once/#", 0)]))
+    Bench.taken(subscriber)
+    for number in range(500):
+        bench.send(publisher, raw.publish_packet(f"once/{number}", b""))
+    assert len(Bench.messages(subscriber)) == 500
+    kept = [held for held in gc.get_objects() if isinstance(held, Topic) and held.name.startswith("once/")]
+    assert len(kept) <= 30
 
 
 def test_amqtts_events_are_told_to_plugins_that_watch() -> None:

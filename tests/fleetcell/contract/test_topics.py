@@ -65,6 +65,8 @@ def test_the_other_topics_are_parsed_back() -> None:
     assert parse(DIRECTORY_TOPIC) == DirectoryTopic()
     plain = v2x_topic("north", "cam", "8/1/f", "p-1")
     assert parse(plain) == V2xTopic("north", "cam", "8/1/f", "p-1")
+    finest = "121" + "/6" * 15
+    assert parse(v2x_topic("north", "cam", finest, "p-1")) == V2xTopic("north", "cam", finest, "p-1")
     packed = v2x_topic("north", "denm", "8", "p-1", uper=True)
     assert parse(packed) == V2xTopic("north", "denm", "8", "p-1", uper=True)
 
@@ -81,6 +83,8 @@ def test_the_other_topics_are_parsed_back() -> None:
         "fleet/v1/north/gateway/state",
         "fleet/v1/north/v2x/spam/8/p-1",
         "fleet/v1/north/v2x/cam/p-1",
+        "fleet/v1/north/v2x/cam/8888/p-1",
+        f"fleet/v1/north/v2x/cam/8{'/1' * 16}/p-1",
         "fleet/v1/directory/x/state",
         f"fleet/v1/north/{'x' * 65}/state",
         "$SYS/broker/uptime",
@@ -151,8 +155,19 @@ def test_a_unit_hears_what_the_contract_gives_it_and_no_more() -> None:
     for topic_filter in unit_filters("north", "car-1"):
         assert may_subscribe(UNIT, topic_filter)
     assert may_subscribe(UNIT, DIRECTORY_TOPIC)
-    assert may_subscribe(UNIT, "fleet/v1/north/v2x/cam/8/1/#")
+    for near in ("8/5/3/1/0/2/#", "8/5/3/1/0/2/+", "8/5/3/1/0/2/6/6/6/6/0000002a", "10/0/0/0/0/0/0/#"):
+        assert may_subscribe(UNIT, f"fleet/v1/north/v2x/cam/{near}")
+        assert may_subscribe(UNIT, f"fleet/v1/+/v2x/denm/{near}")
     for wide in (
+        "fleet/v1/north/v2x/#",
+        "fleet/v1/north/v2x/cam/#",
+        "fleet/v1/north/v2x/cam/8/1/#",
+        "fleet/v1/north/v2x/cam/8/5/3/1/0/+",
+        "fleet/v1/north/v2x/cam/8/5/3/1/0/#",
+        "fleet/v1/north/v2x/cam/8/5/3/1/0/2",
+        "fleet/v1/north/v2x/cam/8/5/3/+/0/2/#",
+        "$share/g/fleet/v1/north/v2x/denm/#",
+        "fleet/v1/north/v2x/+/8/5/3/1/0/2/#",
         "#",
         "+/#",
         "fleet/#",
