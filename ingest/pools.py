@@ -55,13 +55,15 @@ class Database:
             with contextlib.suppress(*FAILURES):
                 await pool.release(connection, timeout=5)
 
-    async def dedicated(self, timeout_s: float | None = None) -> Connection:
+    async def dedicated(self, timeout_s: float | None = None, *, least_s: float = 0) -> Connection:
         """A connection of the caller's own, to hold a lock or to listen; he closes it.
 
         Args:
             timeout_s: how long one statement may take, seconds; None: as for the others.
+            least_s: but so long at least.
         """
-        return await connect(self._dsn, application=self._application, timeout_s=timeout_s or self._timeout_s)
+        allowed_s = max(timeout_s or self._timeout_s, least_s)
+        return await connect(self._dsn, application=self._application, timeout_s=allowed_s)
 
     async def close(self) -> None:
         """Close the pool; at once where that takes long."""

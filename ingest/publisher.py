@@ -8,6 +8,7 @@ everything is published anew.
 from __future__ import annotations
 
 import asyncio
+import random
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,9 @@ from fleetcell.contract.errors import NotConnectedError
 from fleetcell.contract.messages import PresenceState, encode
 from fleetcell.contract.presence import Reason, to_state
 from fleetcell.contract.topics import Channel, vehicle_topic
+from fleetcell.mqtt import Backoff
 from ingest.database import statement
+from ingest.failures import FAILURES, reason
 from ingest.register import from_row
 
 if TYPE_CHECKING:
@@ -69,12 +72,9 @@ class Publisher:
         self._wake.set()
 
     async def run(self, bridge: MqttBridge) -> None:
-        """Publish until cancelled.
-
-        Raises:
-            asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: the database is away.
-        """
+        """Publish until cancelled; a failing database is tried again."""
         self._everything = True  # another process may have published meanwhile
+        backoff, attempt, rng = Backoff(first=0.2, cap=5.0), 0, random.Random()  # noqa: S311 - jitter
         while True:
             await bridge.wait_connected()
             self._wake.clear()
@@ -89,6 +89,12 @@ class Publisher:
                 self._everything = True
                 await asyncio.sleep(0)  # `wait_connected` waits as soon as the bridge has noticed
                 continue
+            except FAILURES as error:
+                log.warning("states wait for the database", reason=reason(error))
+                await asyncio.sleep(backoff.delay(attempt, rng))
+                attempt += 1
+                continue
+            attempt = 0
             try:
                 async with asyncio.timeout(POLL_S):
                     await self._wake.wait()
@@ -97,16 +103,20 @@ class Publisher:
 
     async def _publish_everything(self, bridge: MqttBridge) -> None:
         self._everything = False
-        async with self._database.connection() as connection:
-            cursor: int = await connection.fetchval(statement("presence_cursor"))
-        after = 0
-        while True:
+        try:
             async with self._database.connection() as connection:
-                rows = await connection.fetch(statement("region_vehicles"), self._region, after, PART)
-            if not rows:
-                break
-            await self._publish(bridge, [row["vehicle_id"] for row in rows])
-            after = rows[-1]["vehicle_id"]
+                cursor: int = await connection.fetchval(statement("presence_cursor"))
+            after = 0
+            while True:
+                async with self._database.connection() as connection:
+                    rows = await connection.fetch(statement("region_vehicles"), self._region, after, PART)
+                if not rows:
+                    break
+                await self._publish(bridge, [row["vehicle_id"] for row in rows])
+                after = rows[-1]["vehicle_id"]
+        except BaseException:
+            self._everything = True
+            raise
         self._cursor = cursor
 
     async def _publish_changes(self, bridge: MqttBridge) -> bool:

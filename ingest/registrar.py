@@ -19,6 +19,7 @@ from fleetcell.contract.messages import Claim, PresenceState, decode
 from fleetcell.contract.presence import Reason
 from fleetcell.contract.topics import Channel, VehicleTopic, parse
 from fleetcell.mqtt import Backoff
+from ingest import office
 from ingest.claims import Heard, Sign
 from ingest.database import statement
 from ingest.failures import FAILURES, reason
@@ -43,14 +44,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 TICK_S: Final = 1.0  # the sweep looks at least this often
-STAND_BY_S: Final = 0.25  # how often a second registrar asks whether the first is gone
 DEAF_S: Final = 2.0  # how long the link may be gone before the vehicles are `unknown (gateway)`
 UNSETTLED_S: Final = 0.5  # least time between two signs of life of a vehicle that is not online
 MOST_SIGN_S: Final = 15.0  # most time between two signs of life that move a deadline
 REVOKED_EVERY_S: Final = 3.0  # where a notification was lost: a revoked vehicle is offline within 5 s
 CLAIM_LIMIT: Final = 200_000  # vehicles with claims waiting while the database is away
-
-TRY_LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('fleetcell registrar'), hashtext($1))"
 
 
 class Registrar:
@@ -94,6 +92,7 @@ class Registrar:
         self._duties = duties
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
         self._heard = Heard()
+        self._early = Heard()  # while it was not `_listening`
         self._signs: dict[str, Sign] = {}  # each vehicle's last sign of life
         self._asked: dict[str, float] = {}  # when a sign of life last went to the register
         self._online: dict[str, int] = {}  # epoch of the vehicles known to be online
@@ -107,6 +106,7 @@ class Registrar:
         self._unanswered_since: float | None = None  # None: the broker answers
         self._deaf_since: float | None = None  # None: hearing
         self._marked_deaf = False
+        self._listening = False  # from `connected` to `disconnected`
         self._returned = False
         self._back: Return | None = None  # what is still to do since the link is back
         self._hearing = asyncio.Event()
@@ -135,12 +135,13 @@ class Registrar:
             self._metrics.bad_claims.inc()
             log.debug("claim refused", topic=message.topic[:200], reason=str(error))
             return
-        if len(self._heard.claims) >= CLAIM_LIMIT and topic.vehicle not in self._heard.claims:
+        heard = self._heard if self._listening else self._early  # before the last SUBACK, after the first
+        if len(heard.claims) >= CLAIM_LIMIT and topic.vehicle not in heard.claims:
             self._metrics.dropped.inc()
             self._not_heard()
             return
         self._metrics.claims.inc()
-        self._heard.add(topic.vehicle, claim, self._clock())
+        heard.add(topic.vehicle, claim, self._clock())
         self._wake.set()
 
     def sign_of_life(
@@ -164,13 +165,21 @@ class Registrar:
             self._wake.set()
 
     async def connected(self) -> None:
-        """The link is there (again): what happened meanwhile is unknown."""
-        self._returned = True
+        """The link is there (again): what happened meanwhile is unknown.
+
+        First the vehicles are told of that, then their claims count, also those that came before this call.
+        """
+        self._listening = self._returned = True
+        early, self._early = self._early, Heard()
+        for vehicle, claims in early.claims.items():
+            for claim, at in claims:
+                self._heard.add(vehicle, claim, at)
         self._publisher.everything()
         self._wake.set()
 
     def disconnected(self, _reason: str) -> None:
         """The link is gone."""
+        self._listening = False
         self._not_heard()
         self._hearing.clear()
         self._wake.set()
@@ -223,12 +232,9 @@ class Registrar:
             await self._hang_up()
 
     async def _try_to_lead(self) -> None:
-        connection = await self._database.dedicated()
+        connection = await self._database.dedicated(least_s=office.ANSWER_S)
         try:
-            while not await connection.fetchval(TRY_LOCK, self._region, timeout=10):
-                await self._hang_up()
-                self._take_office(False)
-                await asyncio.sleep(STAND_BY_S)
+            await office.take(connection, self._region, self._stand_by)
             log.info("registrar", region=self._region)
             self.leading = True
             if self._bridge is None:
@@ -275,6 +281,11 @@ class Registrar:
             self.in_office = mine
             self._role(mine)
 
+    async def _stand_by(self) -> None:
+        """Another has the office."""
+        await self._hang_up()
+        self._take_office(False)
+
     async def _hang_up(self) -> None:
         if self._bridge is not None and self._link is not None:
             await self._bridge.disconnect()
@@ -287,10 +298,21 @@ class Registrar:
     # -- the work ----------------------------------------------------------------------------------
 
     async def _serve(self, connection: Connection) -> None:
+        """Do what is due, turn by turn. A statement that fails costs its turn, not the office."""
         self._sweep_at = 0.0
+        backoff, attempt = Backoff(first=0.1, cap=3.0), 0
         while True:
             self._wake.clear()
-            await self._pause(await self.turn(connection))
+            try:
+                pause = await self.turn(connection)
+            except FAILURES as error:
+                log.warning("registrar waits for the database", reason=reason(error))
+                await office.keep(connection)
+                await asyncio.sleep(backoff.delay(attempt, self._rng))
+                attempt += 1
+                continue
+            attempt = 0
+            await self._pause(pause)
 
     async def turn(self, connection: Connection) -> float:
         """Do all that is due; seconds until something is due again, if nothing is heard before."""
@@ -299,8 +321,7 @@ class Registrar:
             self._begin_return()
         if self._back is not None:
             await self._settle_return(connection, self._back)
-        while self._heard:
-            await self._take(connection)
+        await self._take_all(connection)
         if self._clock() >= self._revoked_at:
             await self._revoke(connection)
         if self._bridge is None or not self._bridge.connected or self._returned:
@@ -311,12 +332,9 @@ class Registrar:
             return TICK_S / 4
         if self._clock() >= self._sweep_at:
             answered = await self._answered(self._bridge)
-            while self._heard:
-                await self._take(connection)
-            if (
-                not answered or self._pulse.behind_s() > 0
-            ):  # what came meanwhile is read before deadlines count
-                return TICK_S / 4
+            taken = await self._take_all(connection)
+            if not (answered and taken) or self._pulse.behind_s() > 0:
+                return TICK_S / 4  # what came meanwhile is read before deadlines count
             self._sweep_at = self._clock() + await self._sweep(connection)
         return min(TICK_S, max(self._sweep_at - self._clock(), 0.0))
 
@@ -342,6 +360,12 @@ class Registrar:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
+
+    async def _take_all(self, connection: Connection) -> bool:
+        """Take what was heard; False: there is a return, of which the vehicles are to be told before."""
+        while self._heard and not self._returned:
+            await self._take(connection)
+        return not self._returned
 
     async def _take(self, connection: Connection) -> None:
         taken = self._heard.take(1000)
@@ -416,8 +440,10 @@ class Registrar:
         """
         among, paged = await self._register.blind_vehicles(connection), 0
         while True:
-            if self._heard:
+            if self._heard and not self._returned:
                 await self._take(connection)
+            if self._returned:  # lost and there once more meanwhile: all anew, with the next turn
+                return
             outcome = await self._register.returned(
                 connection, back.after, for_s=self._age_s(back.since), spoken=back.spoken
             )

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 
     from ingest.app import Service
     from ingest.database import Connection
+
+IN_OFFICE = """
+    SELECT pid FROM pg_locks
+    WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND classid::bigint = hashtext('fleetcell registrar')::bigint & 4294967295
+"""
 
 
 @pytest_asyncio.fixture
@@ -188,6 +196,58 @@ async def test_of_two_registrars_one_works_and_the_other_takes_over(
     await unit.attach()
 
 
+async def test_a_statement_that_fails_costs_the_registrar_a_turn_and_not_its_office(
+    platform: Platform, connection: Connection
+) -> None:
+    """Else two workers on a slow database take it from each other, and each begins with blindness."""
+    unit = await platform.unit("car")
+    await unit.attach()
+    pid = await connection.fetchval(IN_OFFICE)
+    for _ in range(3):
+        async with _locked(platform, "fleet.registration"):
+            claim = await unit.claim(ClaimKind.ATTACH)
+            await _cancel(platform, connection, f"pid = {pid}")
+        await unit.state(lambda state, n=claim.n: state.n == n)  # type: ignore[misc]
+    assert await connection.fetchval(IN_OFFICE) == pid
+    await platform.history("car", ["online (attach)"])
+
+
+async def test_states_are_published_although_reading_them_failed(
+    platform: Platform, connection: Connection
+) -> None:
+    unit = await platform.unit("car")
+    await unit.attach()
+    pid = await connection.fetchval(IN_OFFICE)
+    unit.forget()
+    async with _locked(platform, "fleet.presence_event"):
+        _service(platform).publisher.everything()
+        await _cancel(platform, connection, f"pid <> {pid} AND query LIKE '%presence_event%'")
+    assert (await unit.state(lambda _: True)).n == 1
+    assert await connection.fetchval(IN_OFFICE) == pid
+
+
+@asynccontextmanager
+async def _locked(platform: Platform, table: str) -> AsyncIterator[None]:
+    """Nobody can read the table."""
+    connection = await connect(platform.dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            yield
+    finally:
+        connection.terminate()
+
+
+async def _cancel(platform: Platform, connection: Connection, whose: str) -> None:
+    """Wait until a statement waits for a lock, and cancel it."""
+    stuck = f"""
+        SELECT min(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND {whose}
+    """
+    await platform.becomes(connection, f"SELECT ({stuck}) IS NOT NULL")
+    await connection.execute(f"SELECT pg_cancel_backend(({stuck}))")
+
+
 async def test_a_clean_stop_stores_and_answers_what_is_waiting(plain_dsn: str, tmp_path: Path) -> None:
     platform = Platform(plain_dsn, tmp_path, batch_ms=10_000)
     await platform.start()
@@ -224,7 +284,7 @@ async def test_who_came_back_while_the_process_stood_still_is_not_offline(
     await platform.stop_service()
     process = await _process(platform, FLEETCELL_LINGER_S="3")
     try:
-        await _is_lost(unit, platform, process)
+        await _is_lost(unit, platform)
         process.send_signal(signal.SIGSTOP)
         await unit.connect()
         await unit.claim(ClaimKind.ATTACH)  # the broker has it
@@ -247,7 +307,7 @@ async def test_who_came_back_while_the_broker_was_silent_is_not_offline(
     url = f"mqtt://127.0.0.1:{relay.port}"
     process = await _process(platform, FLEETCELL_LINGER_S="3", FLEETCELL_BROKER_URL=url)
     try:
-        await _is_lost(unit, platform, process)
+        await _is_lost(unit, platform)
         relay.swallow()
         await unit.connect()
         await unit.claim(ClaimKind.ATTACH)  # the broker has it
@@ -261,12 +321,13 @@ async def test_who_came_back_while_the_broker_was_silent_is_not_offline(
         await relay.stop()
 
 
-async def _is_lost(unit: Unit, platform: Platform, process: asyncio.subprocess.Process) -> None:
-    """The vehicle attaches as soon as the process hears claims, and its link breaks."""
-    assert process.stderr is not None
-    while b"hearing" not in (line := await asyncio.wait_for(process.stderr.readline(), 30)):
-        assert line, "ingest ended"
-    await unit.attach()
+async def _is_lost(unit: Unit, platform: Platform) -> None:
+    """The vehicle attaches as soon as somebody hears it, and its link breaks."""
+    unit.forget()
+    async with asyncio.timeout(30):
+        while not unit.heard(Channel.STATE):  # what it says before ingest hears is lost
+            await unit.claim(ClaimKind.ATTACH)
+            await asyncio.sleep(0.05)
     await unit.vanish()
     await platform.history("car", ["online (attach)", "suspect (lost)"])
 

@@ -27,7 +27,7 @@ from tests.ingest.presence_parts import Board, Link
 from tests.ingest.units import REGION, provision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from fleetcell.mqtt import MqttBridge
     from ingest.database import Connection
@@ -66,7 +66,7 @@ class Gateway:
         self.metrics = Metrics()
         self.link = Link()
         self.link.take = lambda topic, _: self.paged.append(topic.split("/")[3])
-        self.in_transaction: Callable[[int], None] = lambda _: None  # called in each, with its number
+        self.in_transaction: Callable[[int], Awaitable[None] | None] = lambda _: None  # in each, by number
         self.transactions = 0
         self.registrar = Registrar(
             REGION,
@@ -88,13 +88,14 @@ class Gateway:
         await self.registrar.connected()
         await self.registrar.turn(self.connection)
 
-    async def blind_for(self, seconds: float) -> None:
-        """The link is away for so long; the return is still to be settled."""
+    async def blind_for(self, seconds: float, *, told: bool = True) -> None:
+        """The link is away for so long; the return is still to be settled, or not even told."""
         self.link.connected = False
         self.registrar.disconnected("cut")
         self.now += seconds
         self.link.connected = True
-        await self.registrar.connected()
+        if told:
+            await self.registrar.connected()
 
     def hear(self, vehicle: str, claim: Claim) -> None:
         """A claim arrives."""
@@ -119,7 +120,8 @@ class Gateway:
 
     async def _database_time(self, _connection: Connection) -> datetime:
         self.transactions += 1
-        self.in_transaction(self.transactions)
+        if (meanwhile := self.in_transaction(self.transactions)) is not None:
+            await meanwhile
         return START + timedelta(seconds=self.now)
 
 
@@ -317,6 +319,49 @@ async def test_a_link_that_is_back_while_its_loss_is_written_is_not_kept_waiting
     assert set(map(tuple, (await gateway.histories(names)).values())) == {
         ("online (attach) 100", "unknown (gateway) 100")
     }
+
+
+async def test_a_claim_that_comes_before_the_last_subscription_is_confirmed_settles_the_blindness(
+    connection: Connection,
+) -> None:
+    gateway, names = await attached(connection)
+    await gateway.blind_for(50, told=False)
+    gateway.hear(names[0], attach(2))
+    gateway.hear(names[1], will(1))
+    await gateway.registrar.turn(connection)
+    histories = await gateway.histories(names)
+    assert set(map(tuple, histories.values())) == {("online (attach) 100",)}, "they wait"
+    gateway.now += 1
+    await gateway.connected()
+    histories = await gateway.histories(names)
+    blind = ["online (attach) 100", "unknown (gateway) 100"]
+    assert histories.pop(names[0]) == [*blind, "online (attach) 150"]
+    assert list(histories.values()) == [blind] * (VEHICLES - 1)
+
+
+async def test_a_short_loss_is_told_before_the_first_claim_after_it(connection: Connection) -> None:
+    """Also where the link comes back while claims of before are written."""
+    gateway, names = await attached(connection)
+    gateway.hear(names[0], attach(2))
+    gateway.now = 101.0
+
+    async def cut_and_back(_: int) -> None:
+        gateway.in_transaction = lambda _: None
+        await gateway.blind_for(1)
+        gateway.hear(names[1], attach(2))
+
+    gateway.in_transaction = cut_and_back
+    for _ in range(2):
+        await gateway.registrar.turn(connection)
+    histories = await gateway.histories(names)
+    blind = ["online (attach) 100", "unknown (gateway) 101"]
+    assert histories.pop(names[0]) == [
+        "online (attach) 100",
+        "online (replaced) 100",
+        "unknown (gateway) 101",
+    ]
+    assert histories.pop(names[1]) == [*blind, "online (attach) 102"]
+    assert list(histories.values()) == [blind] * (VEHICLES - 2)
 
 
 async def test_what_its_link_had_no_room_for_counts_as_blindness(
