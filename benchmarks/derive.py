@@ -1,7 +1,7 @@
 """How far derived data is behind, while readings go in at the rate of a fleet.
 
 3,000 vehicles whose live buckets are half full; 2,000 readings a second are stored, each marks its bucket,
-and the worker derives as in the service. Looked at four times a second: how old the oldest mark is. Then,
+and a process derives as in the service. Looked at four times a second: how old the oldest mark is. Then,
 with nothing going in, buckets a second of the worker against the floor: only reading the same readings.
 """
 
@@ -12,23 +12,26 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Final
 
+import psutil
+
 from benchmarks.ingest import postgres
 from fleetcell.contract.messages import Sample, Telemetry, encode
 from fleetcell.contract.topics import Channel, VehicleTopic
 from ingest.batch import Batch
 from ingest.database import connect, statement
+from ingest.derive.messages import Orders
+from ingest.derive.process import DeriveProcess
 from ingest.derive.recompute import BEGIN, derive_some
 from ingest.derive.rules import Rules
-from ingest.derive.worker import LIMIT, Deriver
+from ingest.derive.worker import LIMIT
 from ingest.inbox import Arrival
-from ingest.metrics import Metrics
-from ingest.pools import Database
 from ingest.store import prepare, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ingest.database import Connection
+    from ingest.derive.messages import Progress
 
 ABOUT = "derive: age of the oldest dirty bucket at 2,000 readings/s, and buckets/s against only reading them"
 
@@ -63,13 +66,22 @@ async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
         say(f"{VEHICLES} buckets of {HALF} readings")
         await connection.execute(FILL, bucket, HALF)
         await connection.execute("VACUUM ANALYZE fleet.telemetry")
-        say(f"{READINGS_PER_S} readings/s, the worker beside")
-        metrics, database = Metrics(), Database(dsn, application="benchmark")
-        working = asyncio.create_task(Deriver(database, Rules(), metrics, delay_s=DELAY_S).run())
+        say(f"{READINGS_PER_S} readings/s, the process that derives beside")
+        derived = 0
+
+        def count(progress: Progress) -> None:
+            nonlocal derived
+            derived += progress.derived
+
+        orders = Orders(dsn, "benchmark", Rules(), DELAY_S, timeout_s=30)
+        process = DeriveProcess(orders, count)
+        working = asyncio.create_task(process.run())
         rate, ages = await feed(connection, ids, bucket, seconds)
+        assert process.pid is not None
+        times = psutil.Process(process.pid).cpu_times()
+        cpu_us = (times.user + times.system) / max(1, derived) * 1e6
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
-        await database.close()
         say("all buckets, nothing going in")
         alone, floor = await buckets_per_s(connection, list(ids.values()), bucket)
         await connection.close()
@@ -78,6 +90,7 @@ async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
         "readings_per_s": round(rate),
         "oldest_mark_max_s": round(max(ages), 1),
         "oldest_mark_mean_s": round(statistics.mean(ages), 1),
+        "python_cpu_us_per_bucket": round(cpu_us),
         "buckets_per_s": round(alone),
         "floor_buckets_per_s": round(floor),
         "floor_ratio": round(alone / floor, 3),

@@ -30,8 +30,9 @@ from ingest.commands import CHANNEL as COMMANDS_CHANNEL
 from ingest.commands import Commands
 from ingest.credentials import CredentialsExporter
 from ingest.database import Tier, migrate
+from ingest.derive.messages import Orders
+from ingest.derive.process import DeriveProcess
 from ingest.derive.rules import Rules
-from ingest.derive.worker import Deriver
 from ingest.directory import CHANNEL as DIRECTORY_CHANNEL
 from ingest.directory import RegionDirectory, own_entry
 from ingest.erasure import CHANNEL as ERASE_CHANNEL
@@ -173,8 +174,18 @@ class Service:
         self.credentials = CredentialsExporter(
             self.database, settings.credentials_file, settings.service_credentials_file
         )
-        self.deriver = Deriver(
-            self.database, rules_of(settings), self.metrics, delay_s=settings.derive_delay_s
+        self.deriver = DeriveProcess(
+            Orders(
+                settings.dsn.get_secret_value(),
+                f"fleetcell derive {region}",
+                rules_of(settings),
+                settings.derive_delay_s,
+                settings.statement_timeout_s,
+                settings.log_level,
+                settings.log_json,
+            ),
+            self.metrics.derivation,
+            self.metrics.derive_restarts.inc,
         )
         self.eraser = Eraser(self.database, self.metrics)
         self.letter_bounds = DeadLetterBounds(

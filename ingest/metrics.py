@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from ingest.derive.messages import Progress
     from ingest.store import Stored
 
 _BUCKETS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -57,11 +59,13 @@ class Metrics:
         self.dirty_buckets = Gauge(
             "fleetcell_ingest_dirty_buckets", "Buckets that wait for being derived", registry=registry
         )
-        self.derive_lag = Gauge(
+        self.derive_restarts = counter("derive_restarts", "Ends of the process that derives, by itself")
+        self._dirty_since: float | None = None
+        Gauge(
             "fleetcell_ingest_derive_lag_seconds",
             "How long the oldest of them has been dirty; shown by the worker that derives",
             registry=registry,
-        )
+        ).set_function(self._derive_lag_s)
         self.claims = counter("claims", "Presence claims taken")
         self.bad_claims = counter("bad_claims", "Presence claims that could not be decoded")
         self.stale_claims = counter("stale_claims", "Claims of an older epoch or a second time")
@@ -102,6 +106,18 @@ class Metrics:
         self.commit = Histogram(
             "fleetcell_ingest_commit_seconds", "Time of one transaction", buckets=_BUCKETS, registry=registry
         )
+
+    def derivation(self, progress: Progress) -> None:
+        """Count what was derived, and show the backlog."""
+        self.derived.inc(progress.derived)
+        if progress.backlog is not None:
+            self.dirty_buckets.set(progress.backlog.buckets)
+            since = time.monotonic() - progress.backlog.oldest_s
+            self._dirty_since = since if progress.backlog.buckets else None
+
+    def _derive_lag_s(self) -> float:
+        """It grows by itself while nobody derives."""
+        return 0.0 if self._dirty_since is None else time.monotonic() - self._dirty_since
 
     def count(self, stored: Stored, seconds: float) -> None:
         """Count one committed batch."""

@@ -11,13 +11,15 @@ import structlog
 
 from ingest.database import statement
 from ingest.derive import rows
+from ingest.derive.messages import Backlog, Progress
 from ingest.derive.recompute import BEGIN, derive_asked, derive_some
 from ingest.failures import FAILURES, reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ingest.database import Connection
     from ingest.derive.rules import Rules
-    from ingest.metrics import Metrics
     from ingest.pools import Database
 
 log = structlog.get_logger()
@@ -36,14 +38,16 @@ class Deriver:
     Args:
         database: connections.
         rules: by which trips and stops are found.
-        metrics: backlog and lag are shown there.
+        tell: called with what was derived, and each second with the backlog.
         delay_s: how long a bucket stays dirty before it is looked at, so that several batches cost one look.
     """
 
-    def __init__(self, database: Database, rules: Rules, metrics: Metrics, *, delay_s: float) -> None:
+    def __init__(
+        self, database: Database, rules: Rules, tell: Callable[[Progress], None], *, delay_s: float
+    ) -> None:
         self._database = database
         self._rules = rules
-        self._metrics = metrics
+        self._tell = tell
         self._delay_s = delay_s
 
     async def run(self) -> None:
@@ -58,11 +62,12 @@ class Deriver:
             except FAILURES as error:
                 log.warning("rollups, trips and stops wait for the database", reason=reason(error))
                 await asyncio.sleep(RETRY_S)
-            except Exception:  # what is derived can wait; storing, in the same process, must go on
+            except Exception:  # another bucket may be fine, and a new process would do no better
                 log.exception("rollups, trips and stops are not derived")
                 await asyncio.sleep(FAULT_S)
 
     async def _serve(self, connection: Connection) -> None:
+        self._tell(Progress(backlog=Backlog()))  # until this process has the lock, it is another's
         while not await connection.fetchval(statement("try_lock_derive")):  # noqa: ASYNC110 - of the database
             await asyncio.sleep(RETRY_S)
         if await rows.adopt_rules(connection, self._rules):
@@ -77,7 +82,8 @@ class Deriver:
             asked.clear()
             urgent = await derive_asked(connection, self._rules, limit=LIMIT)
             done = await derive_some(connection, self._rules, after=after, delay_s=self._delay_s, limit=LIMIT)
-            self._metrics.derived.inc(urgent + len(done))
+            if urgent or done:
+                self._tell(Progress(derived=urgent + len(done)))
             if len(done) < LIMIT:
                 after = BEGIN
                 with contextlib.suppress(TimeoutError):
@@ -88,7 +94,6 @@ class Deriver:
                 await asyncio.sleep(0)
 
     async def _look(self, connection: Connection) -> None:
-        backlog = await connection.fetchrow(statement("dirty_backlog"))
-        assert backlog is not None
-        self._metrics.dirty_buckets.set(backlog["buckets"])
-        self._metrics.derive_lag.set(backlog["oldest_s"])
+        row = await connection.fetchrow(statement("dirty_backlog"))
+        assert row is not None
+        self._tell(Progress(backlog=Backlog(row["buckets"], row["oldest_s"])))

@@ -28,7 +28,7 @@ LIMIT_S = 30.0
 async def worker(running: Running) -> AsyncIterator[None]:
     """A worker that derives only what somebody asks for."""
     database = Database(running.database.owner, application="test of freshness")
-    working = asyncio.create_task(Deriver(database, RULES, Metrics(), delay_s=NEVER_S).run())
+    working = asyncio.create_task(Deriver(database, RULES, Metrics().derivation, delay_s=NEVER_S).run())
     async with asyncio.timeout(LIMIT_S):
         while not await running.fleet.connection.fetchval("SELECT count(*) FROM fleet.derived_by"):
             await asyncio.sleep(0.01)

@@ -28,7 +28,7 @@ class Worker:
     def __init__(self, dsn: str, rules: Rules | None = None) -> None:
         self.metrics = Metrics()
         self._database = Database(dsn, application="test of derived data")
-        deriver = Deriver(self._database, rules or Rules(), self.metrics, delay_s=0)
+        deriver = Deriver(self._database, rules or Rules(), self.metrics.derivation, delay_s=0)
         self._running = asyncio.create_task(deriver.run())
 
     async def stop(self) -> None:
