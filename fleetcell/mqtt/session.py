@@ -5,6 +5,7 @@ behind the caller's back: what was not acknowledged is the caller's to repeat.
 """
 
 import asyncio
+import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,6 +25,8 @@ _MAX_UNACKNOWLEDGED = 512  # QoS 1 messages sent and not acknowledged; further p
 _SILENCE = 1.5  # keep-alive intervals without a byte; the broker's own limit towards a client
 _FLUSH_S = 2.0  # for what was written last, DISCONNECT above all, to reach the broker
 _TIMER_MARGIN = 0.02  # seconds
+
+_PUBACK = struct.Struct(">BBH")  # type, length, packet id (MQTT 3.1.1, 3.4)
 
 _NOBODY = "fleetcell/echo"  # a filter that is never subscribed
 
@@ -61,6 +64,18 @@ class _Codec(Client):
 
     def _create_socket(self) -> Wire:
         return self._wire
+
+    # What paho does for each message goes straight to the wire's memory: a third of the time it takes.
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        return self._wire.recv(bufsize)
+
+    def _send_puback(self, mid: int) -> MQTTErrorCode:
+        try:
+            self._wire.send(_PUBACK.pack(0x40, 2, mid))
+        except BrokenPipeError:
+            return MQTTErrorCode.MQTT_ERR_CONN_LOST
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 class Session:

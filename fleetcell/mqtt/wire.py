@@ -1,8 +1,10 @@
 """The byte stream under an MQTT session: an asyncio connection that looks like a socket to paho.
 
-paho reads from and writes to memory here, so nothing it does can block. asyncio does the I/O and TLS,
-the websockets library's sans-I/O protocol does the framing. paho's own WebSocket is not used: it blocks
-during its handshake, reads one byte a system call and masks in a Python loop.
+paho reads from and writes to memory here, so nothing it does can block. What it writes in one turn of the
+event loop goes out together; else each acknowledgement would cost a frame and a system call of its own.
+asyncio does the I/O and TLS, the websockets library's sans-I/O protocol does the framing. paho's own
+WebSocket is not used: it blocks during its handshake, reads one byte a system call and masks in a Python
+loop.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from fleetcell.mqtt.types import TlsOptions
 
 _WRITE_HIGH_WATER = 256 * 1024  # bytes waiting for the kernel; above it, publishers wait
+_GATHERED = 64 * 1024  # bytes that wait for the end of a turn, at most
 _HEAD_END = b"\r\n\r\n"
 _SWITCHING = b"HTTP/1.1 101"
 _MOST_HEAD = 16 * 1024  # bytes of a server's answer
@@ -49,6 +52,7 @@ class Wire(asyncio.Protocol):
         self.gone = Flag()
         self._transport: asyncio.Transport | None = None
         self._inbound = bytearray()
+        self._outbound: bytearray | None = None  # None: empty
         self._lost: str | None = None
 
     # -- what paho sees -----------------------------------------------------------------------
@@ -61,14 +65,22 @@ class Wire(asyncio.Protocol):
         return data
 
     def send(self, data: bytes | bytearray) -> int:
-        if self._transport is None or self._lost is not None:
+        if self._transport is None or self._lost is not None or not self._is_open:
             raise BrokenPipeError
-        self._write(data)
+        if self._outbound is None:
+            self._outbound = bytearray(data)
+            asyncio.get_running_loop().call_soon(self._send_gathered)
+        else:
+            self._outbound += data
+        if len(self._outbound) >= _GATHERED:
+            self._send_gathered()
         self.last_sent = time.monotonic()
         return len(data)
 
     def close(self) -> None:
         """Close after what was written has been sent."""
+        self._send_gathered()
+        self._finish()
         if self._transport is not None:
             self._transport.close()
 
@@ -86,6 +98,7 @@ class Wire(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once; unsent bytes are lost."""
+        self._outbound = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -128,7 +141,20 @@ class Wire(asyncio.Protocol):
             self.opened.set_exception(ConnectionError(problem))
             self.opened.exception()  # if nobody asks for it, that is no fault
 
+    def _send_gathered(self) -> None:
+        data, self._outbound = self._outbound, None
+        if data and self._lost is None and self._is_open:
+            self._write(bytes(data))
+
     # -- framing: none on TCP -----------------------------------------------------------------
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether data can be sent; not so when one of the two sides is closing, which is not over yet."""
+        return True
+
+    def _finish(self) -> None:
+        """What is said last."""
 
     def _begin(self) -> None:
         self._settle()
@@ -139,7 +165,7 @@ class Wire(asyncio.Protocol):
     def _why_closed(self) -> str:
         return "connection closed by the broker"
 
-    def _write(self, data: bytes | bytearray) -> None:
+    def _write(self, data: bytes) -> None:
         assert self._transport is not None
         self._transport.write(data)
 
@@ -181,11 +207,14 @@ class WebSocketWire(Wire):
         self._opening: _Opening | None = _Opening(uri)
         self._framing: Protocol = self._opening.framing
 
-    def close(self) -> None:
+    @property
+    def _is_open(self) -> bool:
+        return self._framing.state is State.OPEN
+
+    def _finish(self) -> None:
         if self.opened.done() and self._lost is None:
             self._framing.fail(1000)
             self._flush()
-        super().close()
 
     def _begin(self) -> None:
         assert self._opening is not None
@@ -204,10 +233,8 @@ class WebSocketWire(Wire):
                     self.close()
         self._flush()
 
-    def _write(self, data: bytes | bytearray) -> None:
-        if self._framing.state is not State.OPEN:
-            raise BrokenPipeError  # one of the two sides is closing it, which is not over yet
-        self._framing.send_binary(bytes(data))
+    def _write(self, data: bytes) -> None:
+        self._framing.send_binary(data)
         self._flush()
 
     def _why_closed(self) -> str:
