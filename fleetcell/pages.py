@@ -87,7 +87,7 @@ async def _read(reader: asyncio.StreamReader) -> _Request:
         raise _NoHttpError
     fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     size = fields.get("content-length", "0")
-    if not size.isdecimal() or int(size) > _MOST_BODY:
+    if not size.isdecimal() or len(size) > 9 or int(size) > _MOST_BODY:  # int() raises at thousands of digits
         raise _NoHttpError
     return _Request(words[0], words[1].partition("?")[0], await reader.readexactly(int(size)))
 

@@ -13,6 +13,7 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from structlog.typing import EventDict, WrappedLogger
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ def configure_logging(level: str = "info", *, json: bool = False) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _escape,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
@@ -39,6 +41,16 @@ def configure_logging(level: str = "info", *, json: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s", force=True)
+
+
+def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Write out what is not printable: clients name themselves, and a terminal obeys such characters."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[name] = "".join(
+                char if char.isprintable() else char.encode("unicode_escape").decode() for char in value
+            )
+    return event
 
 
 def stop_event() -> asyncio.Event:

@@ -51,6 +51,8 @@ async def test_a_post_is_answered_by_its_body() -> None:
 async def test_a_visitor_that_is_no_client_is_let_go() -> None:
     server = await serve_pages({"/healthz": lambda: Page(b"ok\n")}, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
+    unhandled: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
     too_much, half = b"Content-Length: 65537\r\n\r\n", b"Content-Length: 3\r\n\r\nab"
     async with server:
         for noise in (
@@ -59,6 +61,7 @@ async def test_a_visitor_that_is_no_client_is_let_go() -> None:
             b"GET /\r\n\r\n",
             b"GET / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
             b"POST / HTTP/1.1\r\n" + too_much,
+            b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n",
             b"POST / HTTP/1.1\r\n" + half,
         ):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -67,3 +70,4 @@ async def test_a_visitor_that_is_no_client_is_let_go() -> None:
             with contextlib.suppress(ConnectionResetError):
                 assert await reader.read() == b""
             writer.close()
+    assert unhandled == []
