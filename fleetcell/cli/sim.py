@@ -226,7 +226,7 @@ def roads_build(
     print(
         f"{out}: {report.roads:,} roads, {report.km:,.1f} km, {report.nodes:,} junctions and ends, "
         f"{report.size_bytes / 1024:,.0f} KiB; left out {report.left_out:,} that lead nowhere; "
-        f"{report.no_turns:,} forbidden turns{_unread(report.unread)}. "
+        f"{report.no_turns:,} forbidden turns, {report.no_paths:,} over more roads{_unread(report.unread)}. "
         "© OpenStreetMap contributors, ODbL 1.0"
     )
 

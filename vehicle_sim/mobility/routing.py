@@ -18,15 +18,16 @@ _NONE: Final = -1
 def choose_route(network: RoadNetwork, road: int, seconds: float, rng: random.Random) -> list[int]:
     """Roads from `road` (the first of them) to a random one that takes about `seconds` to reach.
 
-    Dijkstra's search over roads, not junctions, so that nobody turns back in the middle of a road: what
-    follows a road is `network.successors`. Where the network is smaller than the wish, the destination is
-    among its farthest parts.
+    Dijkstra's search over roads, not junctions, so that nobody turns back in the middle of a road. A road
+    that is come to in ways of which a sign treats one apart is searched for each (`network.onward`). Where
+    the network is smaller than the wish, the destination is among its farthest parts.
     """
-    times, successors = network.times_s, network.successors
+    times, onward, roads = network.state_times_s, network.onward, network.state_roads
     before: dict[int, int] = {}
-    reached: list[int] = []
+    reached: list[int] = []  # of each road the state that is come into first
+    seen: set[int] = set()
     costs: list[float] = []
-    heap = [(times[after], after, _NONE) for after in successors[road]]
+    heap = [(times[after], after, _NONE) for after in onward[road]]
     heap.sort()
     while heap and len(reached) < _MOST_ROADS:
         cost, current, previous = heappop(heap)
@@ -35,16 +36,20 @@ def choose_route(network: RoadNetwork, road: int, seconds: float, rng: random.Ra
         if cost > seconds and reached:
             break
         before[current] = previous
-        reached.append(current)
-        costs.append(cost)
-        for after in successors[current]:
+        if roads[current] not in seen:
+            seen.add(roads[current])
+            reached.append(current)
+            costs.append(cost)
+        for after in onward[current]:
             if after not in before:
                 heappush(heap, (cost + times[after], after, current))
     far = _FAR * costs[-1]
     first_far = next(i for i, cost in enumerate(costs) if cost >= far)
-    route = [rng.choice(reached[first_far:])]
-    while (previous := before[route[-1]]) != _NONE:
-        route.append(previous)
+    state = rng.choice(reached[first_far:])
+    route = []
+    while state != _NONE:
+        route.append(roads[state])
+        state = before[state]
     route.append(road)
     route.reverse()
     return route

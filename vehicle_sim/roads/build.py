@@ -22,7 +22,8 @@ class BuildReport:
         roads: roads between junctions; `nodes`: the junctions and ends; `km`: their length.
         left_out: roads that cannot be driven to from the rest and back.
         signals: ends of roads with a traffic signal.
-        no_turns: turns from road to road that signs forbid.
+        no_turns: turns from road to road that signs forbid, or that lead nowhere.
+        no_paths: the same over more than two roads.
         unread: turn restrictions that were left out, by the reason.
         land: polygons by kind.
         bounds: west, south, east, north in degrees.
@@ -35,6 +36,7 @@ class BuildReport:
     left_out: int
     signals: int
     no_turns: int
+    no_paths: int
     unread: dict[str, int]
     land: dict[str, int]
     bounds: tuple[float, float, float, float]
@@ -53,7 +55,7 @@ def build(pbf: Path, out: Path, progress: Progress | None = None, *, buildings: 
     report_progress = progress or silent
     try:
         # Here and not above: only a build needs the extra's libraries.
-        from vehicle_sim.roads import extract, graph, land, restrictions  # noqa: PLC0415
+        from vehicle_sim.roads import extract, forbidden, graph, land  # noqa: PLC0415
     except ImportError as error:
         raise RoadsError(
             f"building roads needs pip install 'fleetcell[roads]' ({error.name} is missing)"
@@ -63,9 +65,9 @@ def build(pbf: Path, out: Path, progress: Progress | None = None, *, buildings: 
         raise RoadsError(f"{pbf}: no road open to cars in the extract")
     pieces = graph.split(found.ways, found.controls)
     report_progress("roads between junctions", len(pieces))
-    forbidden, ambiguous = restrictions.forbidden_turns(pieces, found.restrictions)
+    closed, ambiguous = forbidden.forbidden_paths(pieces, found.restrictions)
     try:
-        kept, turns = graph.largest_component(pieces, forbidden)
+        kept, paths = graph.largest_component(pieces, closed)
     except RoadsError as error:
         raise RoadsError(f"{pbf}: {error}") from error
     report_progress("roads in one network", len(kept))
@@ -81,7 +83,7 @@ def build(pbf: Path, out: Path, progress: Progress | None = None, *, buildings: 
             source=pbf.name,
             bbox=bounds,
             features=[*land_features, *roads],
-            no_turns=graph.numbered_turns(kept, turns),
+            no_turns=graph.numbered_paths(kept, paths),
         ),
         out,
     )
@@ -91,7 +93,8 @@ def build(pbf: Path, out: Path, progress: Progress | None = None, *, buildings: 
         km=round(sum(piece.length_m for piece in kept) / 1000, 3),
         left_out=len(pieces) - len(kept),
         signals=_signals(roads),
-        no_turns=len(turns),
+        no_turns=sum(len(path) == 2 for path in paths),
+        no_paths=sum(len(path) > 2 for path in paths),
         unread=dict(sorted((found.unread + ambiguous).items())),
         land=_land_counts(land_features),
         bounds=bounds,

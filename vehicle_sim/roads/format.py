@@ -2,13 +2,13 @@
 
 Beside the members of GeoJSON the collection has
 
-- `format`: "fleetcell-roads", `version`: 2;
+- `format`: "fleetcell-roads", `version`: 3;
 - `attribution`: to be shown wherever the data are; `source`: the extract's file name;
 - `bbox`: [west, south, east, north] of the roads, degrees;
-- `no_turns`, where there are any: pairs of roads, the second of which must not be driven after the first.
+- `no_turns`, where there are any: lists of two roads or more that must not be driven one after the other.
   Roads are numbered from 1 in the order of the file, negative when driven from `to` to `from`.
 
-Version 1 had no `no_turns`; its files are still read.
+Version 1 had no `no_turns`, version 2 only pairs there; their files are still read.
 
 Each feature's property `kind` says what it is:
 
@@ -27,7 +27,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT: Final = "fleetcell-roads"
-VERSION: Final = 2
-_READ: Final = (1, 2)
+VERSION: Final = 3
+_READ: Final = (1, 2, 3)
 ATTRIBUTION: Final = "© OpenStreetMap contributors, ODbL 1.0"
 DECIMALS: Final = 6
 
@@ -115,7 +115,7 @@ class RoadFile(msgspec.Struct, tag_field="type", tag="FeatureCollection", omit_d
     source: str
     bbox: tuple[float, float, float, float]
     features: list[Feature]
-    no_turns: list[tuple[int, int]] = []
+    no_turns: list[Annotated[tuple[int, ...], msgspec.Meta(min_length=2)]] = []
 
 
 def write(file: RoadFile, path: Path) -> int:

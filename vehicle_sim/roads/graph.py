@@ -11,14 +11,14 @@ from pyproj import Geod
 
 from vehicle_sim.roads.errors import RoadsError
 from vehicle_sim.roads.format import Feature, LineString, Position, RoadProperties
-from vehicle_sim.roads.turning import ways_on
+from vehicle_sim.roads.turning import ways_on, with_memory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from vehicle_sim.roads.extract import Way
     from vehicle_sim.roads.tags import Control, NodeControl, WayTags
-    from vehicle_sim.roads.turning import Turn
+    from vehicle_sim.roads.turning import Path, States
 
 _GEOD: Final = Geod(ellps="WGS84")
 _CENTIMETRES: Final = 2
@@ -82,15 +82,16 @@ def _place_controls(pieces: Sequence[Piece], controls: Mapping[int, NodeControl]
 
 
 def largest_component(
-    pieces: Sequence[Piece], forbidden: Collection[Turn] = ()
-) -> tuple[list[Piece], list[Turn]]:
+    pieces: Sequence[Piece], forbidden: Collection[Path] = ()
+) -> tuple[list[Piece], list[Path]]:
     """The largest network in which each directed road can be driven to from each other.
 
     Directed pieces are numbered: 2 i along piece i, 2 i + 1 against it. A piece of which one direction leads
     nowhere is kept as a one-way road.
 
     Returns:
-        The pieces, and the forbidden turns among them, in their new numbers.
+        The pieces, and the forbidden paths among them, in their new numbers. To those given come paths after
+        which one could only drive to what is left out: without them nobody gets stuck.
 
     Raises:
         RoadsError: there is none.
@@ -105,22 +106,57 @@ def largest_component(
         if piece.tags.forward and piece.tags.backward:
             reverses |= {2 * i: 2 * i + 1, 2 * i + 1: 2 * i}
     following = ways_on(ends, reverses, forbidden)
+    states = with_memory(following, forbidden)
     found = [
         set(members)
-        for members in strong_components(following)
-        if len(members) > 1 or members[0] in following[members[0]]
+        for members in strong_components(states.following)
+        if len(members) > 1 or members[0] in states.following[members[0]]
     ]
     if not found:
         raise RoadsError("no road in the extract can be driven in a circle: there is no network to drive on")
-    kept = max(found, key=lambda numbers: (sum(pieces[n // 2].length_m for n in numbers), -min(numbers)))
+
+    def size(members: set[int]) -> tuple[float, int]:
+        return sum(pieces[n // 2].length_m for n in {states.road(state) for state in members}), -min(members)
+
+    circle = max(found, key=size)
+    kept = {states.road(state) for state in circle}
     places = {i: place for place, i in enumerate(sorted({number // 2 for number in kept}))}
     narrowed = [
         replace(piece, tags=replace(piece.tags, forward=2 * i in kept, backward=2 * i + 1 in kept))
         for i, piece in enumerate(pieces)
         if i in places
     ]
-    turns = [(a, b) for a, b in forbidden if a in kept and b in kept]
-    return narrowed, sorted((2 * places[a // 2] + a % 2, 2 * places[b // 2] + b % 2) for a, b in turns)
+    paths = {
+        path
+        for path in forbidden
+        if kept.issuperset(path) and (len(path) == 2 or all(b in following[a] for a, b in pairwise(path)))
+    }
+    paths |= _dead_ends(states, circle, kept)
+    return narrowed, sorted(tuple(2 * places[n // 2] + n % 2 for n in path) for path in paths)
+
+
+def _dead_ends(states: States, circle: Collection[int], kept: Collection[int]) -> set[Path]:
+    """Paths over roads that are kept after which nobody comes back to where all can be driven to.
+
+    The more one has to remember, the less one may do. So what leads nowhere from a state does so from all
+    that remember more, and what is forbidden here takes nothing from those who may go on.
+    """
+    before: dict[int, list[int]] = {}
+    for state, following in states.following.items():
+        for after in following:
+            if states.road(state) in kept and states.road(after) in kept:
+                before.setdefault(after, []).append(state)
+    alive, waiting = set(circle), list(circle)
+    for state in waiting:  # it grows meanwhile
+        fresh = [earlier for earlier in before.get(state, ()) if earlier not in alive]
+        alive.update(fresh)
+        waiting += dict.fromkeys(fresh)
+    return {
+        (*states.paths[state], states.road(after))
+        for state in alive
+        for after in states.following[state]
+        if states.road(after) in kept and after not in alive
+    }
 
 
 def strong_components(onward: Mapping[int, Sequence[int]]) -> Iterable[list[int]]:
@@ -166,13 +202,13 @@ def road_features(pieces: Sequence[Piece]) -> list[Feature]:
     return [_feature(piece, numbers) for piece in pieces]
 
 
-def numbered_turns(pieces: Sequence[Piece], turns: Iterable[Turn]) -> list[Turn]:
-    """Turns between directed pieces in the file's numbers: from 1, negative against the feature's points."""
+def numbered_paths(pieces: Sequence[Piece], paths: Iterable[Path]) -> list[Path]:
+    """Paths of directed pieces in the file's numbers: from 1, negative against the feature's points."""
     numbers = {}
     for i, piece in enumerate(pieces):
         forth = 1 if piece.tags.forward else -1  # `_feature` turns what is only driven against its way
         numbers[2 * i], numbers[2 * i + 1] = forth * (i + 1), -forth * (i + 1)
-    return [(numbers[a], numbers[b]) for a, b in turns]
+    return [tuple(numbers[number] for number in path) for path in paths]
 
 
 def _feature(piece: Piece, numbers: Mapping[int, int]) -> Feature:

@@ -13,12 +13,12 @@ from vehicle_sim.roads import format as road_format
 from vehicle_sim.roads.errors import RoadsError
 from vehicle_sim.roads.geodesy import segment, turn_deg
 from vehicle_sim.roads.tags import Control
-from vehicle_sim.roads.turning import ways_on
+from vehicle_sim.roads.turning import ways_on, with_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from vehicle_sim.roads.turning import Turn
+    from vehicle_sim.roads.turning import Path as RoadPath
 
 HELSINKI: Final = Path(__file__).parent / "data" / "helsinki.geojson.gz"
 """The centre of Helsinki, © OpenStreetMap contributors, ODbL 1.0: the default network."""
@@ -90,6 +90,10 @@ class RoadNetwork:
         bounds: west, south, east, north in degrees.
         attribution: to be shown with the data.
         path: the file, which a map can draw.
+        onward: what may follow by state, for who looks for a route: a sign may forbid a way on to those who
+            come from somewhere. A road's index is the state of who begins there; states of others follow,
+            where there are any.
+        state_roads: the road of each state; `state_times_s`: its time.
     """
 
     roads: Sequence[Road]
@@ -100,6 +104,9 @@ class RoadNetwork:
     attribution: str
     source: str
     path: Path
+    onward: Sequence[tuple[int, ...]]
+    state_roads: Sequence[int]
+    state_times_s: Sequence[float]
 
     @property
     def length_m(self) -> float:
@@ -126,10 +133,25 @@ def load(path: Path | None = None) -> RoadNetwork:
             roads += directions
     if not roads:
         raise RoadsError(f"{path}: no road in the file")
+    forbidden = _forbidden(path, file, roads, numbers)
+    successors = ways_on(
+        {road.index: (road.start, road.end) for road in roads},
+        {road.index: road.reverse for road in roads if road.reverse is not None},
+        forbidden,
+    )
+    states = with_memory(successors, forbidden)
+    for state, onward in states.following.items():
+        if not onward:
+            raise RoadsError(f"{path}: no road leads on from node {roads[states.road(state)].end}")
+    state_roads = [states.road(state) for state in range(len(states.paths))]
+    times_s = [road.length_m / road.limit_ms + _DELAY_S[road.control] for road in roads]
     return RoadNetwork(
         roads=roads,
-        successors=_successors(path, roads, _no_turns(path, file, roads, numbers)),
-        times_s=[road.length_m / road.limit_ms + _DELAY_S[road.control] for road in roads],
+        successors=[successors[road.index] for road in roads],
+        onward=[states.following[state] for state in range(len(states.paths))],
+        state_roads=state_roads,
+        state_times_s=[times_s[road] for road in state_roads],
+        times_s=times_s,
         starts_m=list(accumulate(road.length_m for road in roads)),
         bounds=file.bbox,
         attribution=file.attribution,
@@ -215,27 +237,17 @@ def corner_radius_m(turn: float, before_m: float, after_m: float) -> float | Non
     return tangent / math.tan(math.radians(min(abs(turn), 179.0)) / 2)
 
 
-def _no_turns(
+def _forbidden(
     path: Path, file: road_format.RoadFile, roads: Sequence[Road], numbers: Mapping[int, int]
-) -> set[Turn]:
-    turns = set()
-    for before, after in file.no_turns:
-        known = all(
-            n in numbers and (n > 0 or roads[numbers[n]].reverse is not None) for n in (before, after)
-        )
-        if not known or roads[numbers[before]].end != roads[numbers[after]].start:
-            raise RoadsError(f"{path}: no_turns: {after} does not follow {before}")
-        turns.add((numbers[before], numbers[after]))
-    return turns
-
-
-def _successors(path: Path, roads: Sequence[Road], no_turns: set[Turn]) -> list[tuple[int, ...]]:
-    following = ways_on(
-        {road.index: (road.start, road.end) for road in roads},
-        {road.index: road.reverse for road in roads if road.reverse is not None},
-        no_turns,
-    )
-    for road in roads:
-        if not following[road.index]:
-            raise RoadsError(f"{path}: no road leads on from node {road.end}")
-    return [following[road.index] for road in roads]
+) -> set[RoadPath]:
+    """The file's forbidden turns and paths, by index."""
+    paths = set()
+    for listed in file.no_turns:
+        for before, after in pairwise(listed):
+            known = all(
+                n in numbers and (n > 0 or roads[numbers[n]].reverse is not None) for n in (before, after)
+            )
+            if not known or roads[numbers[before]].end != roads[numbers[after]].start:
+                raise RoadsError(f"{path}: no_turns: {after} does not follow {before}")
+        paths.add(tuple(numbers[n] for n in listed))
+    return paths

@@ -81,7 +81,9 @@ def straight(
 
 def network(roads: Sequence[Road]) -> RoadNetwork:
     after = [(road.index + 1,) for road in roads[:-1]] + [()]
-    return RoadNetwork(roads, after, [10.0] * len(roads), [1.0], (0, 0, 0, 0), "", "", None)  # type: ignore[arg-type]
+    times = [10.0] * len(roads)
+    states = range(len(roads))
+    return RoadNetwork(roads, after, times, [1.0], (0, 0, 0, 0), "", "", None, after, states, times)  # type: ignore[arg-type]
 
 
 def plan_over(roads: Sequence[Road]) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,10 +15,13 @@ _WEST, _SOUTH = 25.0, 60.0
 _CONTROLS: tuple[Literal["signal", "stop", "give_way"] | None, ...] = ("signal", "stop", "give_way", None)
 
 
-def grid(size: int, block_m: float, *, no_turns: bool = False) -> RoadNetwork:
+def grid(
+    size: int, block_m: float, *, no_turns: bool = False, no_paths: Sequence[tuple[int, ...]] = ()
+) -> RoadNetwork:
     """`size` times `size` junctions; every fifth street one-way, and controls of each sort.
 
     no_turns: forbid turns at some junctions, by streets that end there as they are drawn.
+    no_paths: forbid these too, in the numbers of the file.
     """
     kx, ky = metres_per_degree(_SOUTH)
     places = [
@@ -41,13 +45,13 @@ def grid(size: int, block_m: float, *, no_turns: bool = False) -> RoadNetwork:
             control="signal" if signal else _CONTROLS[1 + number % 3],
         )
         features.append(Feature(LineString([places[start], places[end]]), road))
-    turns = []
+    turns: list[tuple[int, ...]] = [*no_paths]
     if no_turns:
         for number, (_, end) in enumerate(pairs):
             onward = [n for n, (start, _) in enumerate(pairs) if start == end]
             if len(onward) == 2:
                 turns.append((number + 1, onward[number % 2] + 1))
-    file = RoadFile("fleetcell-roads", 2, ATTRIBUTION, "grid", (*places[0], *places[-1]), features, turns)
+    file = RoadFile("fleetcell-roads", 3, ATTRIBUTION, "grid", (*places[0], *places[-1]), features, turns)
     with tempfile.TemporaryDirectory() as folder:
         write(file, Path(folder) / "grid.gz")
         return load(Path(folder) / "grid.gz")

@@ -13,7 +13,7 @@ from vehicle_sim.roads.format import ATTRIBUTION, Feature, LineString, RoadFile,
 ROAD = Feature(
     LineString([(25.0, 60.0), (25.001, 60.0)]), RoadProperties("primary", 0, 1, speed=40, length=55.8)
 )
-FILE = RoadFile("fleetcell-roads", 2, ATTRIBUTION, "x.osm.pbf", (25.0, 60.0, 25.001, 60.0), [ROAD])
+FILE = RoadFile("fleetcell-roads", 3, ATTRIBUTION, "x.osm.pbf", (25.0, 60.0, 25.001, 60.0), [ROAD])
 
 
 def test_it_is_geojson(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_it_is_geojson(tmp_path: Path) -> None:
     assert document == {
         "type": "FeatureCollection",
         "format": "fleetcell-roads",
-        "version": 2,
+        "version": 3,
         "attribution": "© OpenStreetMap contributors, ODbL 1.0",
         "source": "x.osm.pbf",
         "bbox": [25.0, 60.0, 25.001, 60.0],
@@ -63,11 +63,12 @@ def test_it_may_be_unpacked(tmp_path: Path) -> None:
     assert read(tmp_path / "r.geojson") == FILE
 
 
-def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
-    """What was built before there were restrictions."""
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path, version: int) -> None:
+    """What was built before there were restrictions, and before there were some over ways."""
     write(FILE, tmp_path / "r.gz")
     document = json.loads(gzip.decompress((tmp_path / "r.gz").read_bytes()))
-    (tmp_path / "r.gz").write_text(json.dumps({**document, "version": 1}))
+    (tmp_path / "r.gz").write_text(json.dumps({**document, "version": version}))
     assert read(tmp_path / "r.gz").features == FILE.features
 
 
@@ -78,9 +79,9 @@ def change(**properties: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("where", "value", "reason"),
     [
-        (("version",), 3, "'fleetcell-roads' version 3, not 'fleetcell-roads' version 2 or older: build it"),
-        (("format",), "other", "'other' version 2, not"),
-        (("no_turns",), [[1]], "Expected `array` of length 2"),
+        (("version",), 4, "'fleetcell-roads' version 4, not 'fleetcell-roads' version 3 or older: build it"),
+        (("format",), "other", "'other' version 3, not"),
+        (("no_turns",), [[1]], "Expected `array` of length >= 2"),
         (("features",), [{}], "missing required field|type"),
         (("features", 0, "properties", "kind"), "canal", "Invalid value 'canal'"),
         (("features", 0, "properties", "speed"), "fast", "Expected `int`, got `str`"),

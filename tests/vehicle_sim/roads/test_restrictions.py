@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.vehicle_sim.roads.osm_files import Relations, write_extract
 from vehicle_sim.roads import BuildReport, RoadNetwork, RoadsError, build, load
-from vehicle_sim.roads.format import read, write
+from vehicle_sim.roads.format import RoadProperties, read, write
 from vehicle_sim.roads.restrictions import Restriction, Unread, read_restriction
 from vehicle_sim.roads.turning import ways_on
 
@@ -87,18 +87,17 @@ def test_several_ways_of_no_entry(tmp_path: Path) -> None:
 
 
 def test_what_is_not_for_cars_is_passed_over_and_the_rest_is_counted(tmp_path: Path) -> None:
-    via_way = (("w", 10, "from"), ("w", 12, "via"), ("w", 21, "to"))
     relations: Relations = (
         *restriction("no_left_turn", 10, 11, 1, **{"except": "psv;motorcar"}),
         (2, OVER_5, {"type": "restriction", "restriction:hgv": "no_left_turn"}),
         (3, OVER_5, {"type": "restriction", "restriction:conditional": "no_left_turn @ (07:00-09:00)"}),
-        (4, via_way, {"type": "restriction", "restriction": "no_u_turn"}),
+        (4, (*OVER_5, ("w", 12, "via")), {"type": "restriction", "restriction": "no_u_turn"}),
         (5, OVER_5[:2], {"type": "restriction", "restriction": "no_left_turn"}),
         *restriction("prohibited", 10, 11, 6),
     )
     report, network = built(tmp_path, relations)
     assert report.no_turns == 0
-    assert report.unread == {"conditional": 1, "incomplete": 1, "unknown": 1, "via way": 1}
+    assert report.unread == {"conditional": 1, "incomplete": 2, "unknown": 1}
     assert ways_over_5(network, "west") == {"north", "east", "south"}
 
 
@@ -168,3 +167,89 @@ def test_ways_on_meet_and_are_allowed(
         assert bool(following) is bool(allowed)
         if len(following) > 1:
             assert reverses.get(road) not in following
+
+
+def over_ways(kind: str, ways: Sequence[int], **tags: str) -> Relations:
+    """From the first of the ways over the others to the last."""
+    roles = ["from", *["via"] * (len(ways) - 2), "to"]
+    members = tuple(("w", number, role) for number, role in zip(ways, roles, strict=True))
+    return ((1, members, {"type": "restriction", "restriction": kind, **tags}),)
+
+
+def named(network: RoadNetwork, paths: list[tuple[int, ...]]) -> set[tuple[str, ...]]:
+    """Paths in the file's numbers as the names of their roads, with the node where each ends."""
+    file = read(network.path)
+    roads = [f.properties for f in file.features if isinstance(f.properties, RoadProperties)]
+    return {tuple(roads[abs(n) - 1].name for n in path) for path in paths}
+
+
+def test_a_path_over_a_way_is_forbidden_to_those_who_come_from_there(tmp_path: Path) -> None:
+    """From the west over the crossing to the east and back by the ring."""
+    report, network = built(tmp_path, over_ways("no_u_turn", [10, 12, 21]))
+    assert (report.no_turns, report.no_paths, report.unread) == (0, 1, {})
+    assert named(network, read(network.path).no_turns) == {("west", "east", "ring")}
+    (west,) = [r.index for r in network.roads if r.name == "west" and r.end == 4]
+    (south,) = [r.index for r in network.roads if r.name == "south" and r.end == 4]
+    (east,) = [r.index for r in network.roads if r.name == "east" and r.start == 4]
+    (from_west,) = [s for s in network.onward[west] if network.state_roads[s] == east]
+    assert east in network.onward[south]  # the state of who may go on everywhere
+    assert len(network.onward[east]) == 2
+    assert len(network.onward[from_west]) == 1
+    assert network.successors[east] == network.onward[east]
+
+
+def test_several_ways_between_in_any_order(tmp_path: Path) -> None:
+    for number, ways in enumerate(([10, 12, 21, 20], [10, 21, 12, 20])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        report, network = built(folder, over_ways("no_u_turn", ways))
+        assert report.no_paths == 1
+        assert named(network, read(network.path).no_turns) == {("west", "east", "ring", "ring")}
+
+
+def test_a_way_between_is_driven_in_all_its_pieces(tmp_path: Path) -> None:
+    """Way 50 leads over the crossing: two pieces, and the path over it has four roads."""
+    through = (50, (1, 5, 3), {"highway": "residential", "name": "through"})
+    ways = [*(one for one in WAYS if one[0] not in {10, 12}), through]
+    relations = over_ways("no_straight_on", [20, 50, 22])
+    report = build(write_extract(tmp_path / "x.osm", NODES, ways, relations=relations), tmp_path / "x.gz")
+    network = load(tmp_path / "x.gz")
+    assert (report.no_paths, report.unread) == (1, {})
+    assert named(network, read(network.path).no_turns) == {("ring", "through", "through", "ring")}
+
+
+def test_only_this_way_on_after_a_way(tmp_path: Path) -> None:
+    """Who comes from the west over the eastern arm has to go on south; who leaves earlier is not meant."""
+    report, network = built(tmp_path, over_ways("only_right_turn", [10, 12, 22]))
+    assert named(network, read(network.path).no_turns) == {("west", "east", "ring")}
+    assert report.no_paths == 1  # north; nobody turns back there anyway
+    assert ways_over_5(network, "west") == {"north", "east", "south"}
+
+
+def test_except_and_conditions_are_those_of_turns(tmp_path: Path) -> None:
+    members = over_ways("no_u_turn", [10, 12, 21])[0][1]
+    relations: Relations = (
+        *over_ways("no_u_turn", [10, 12, 21], **{"except": "motor_vehicle"}),
+        (2, members, {"type": "restriction", "restriction:conditional": "no_u_turn @ (Mo-Fr)"}),
+        (3, members, {"type": "restriction", "restriction:hgv": "no_u_turn"}),
+    )
+    report, network = built(tmp_path, relations)
+    assert (report.no_turns, report.no_paths, report.unread) == (0, 0, {"conditional": 1})
+    assert list(network.state_roads) == list(range(len(network.roads)))
+
+
+def test_a_path_that_nobody_can_drive_forbids_nothing(tmp_path: Path) -> None:
+    for number, ways in enumerate(([10, 22, 21], [10, 12, 10], [10, 99, 11])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        report, _ = built(folder, over_ways("no_u_turn", ways))
+        assert (report.no_turns, report.no_paths, report.unread) == (0, 0, {})
+
+
+def test_a_way_that_goes_on_beyond_the_one_between_says_not_enough(tmp_path: Path) -> None:
+    through = (10, (1, 5, 3), {"highway": "residential", "name": "west"})
+    ways = [through, *(one for one in WAYS if one[0] not in {10, 12})]
+    extract = write_extract(
+        tmp_path / "x.osm", NODES, ways, relations=over_ways("no_left_turn", [10, 11, 20])
+    )
+    assert build(extract, tmp_path / "x.gz").unread == {"ambiguous": 1}
