@@ -71,6 +71,25 @@ def test_environment_is_made_once_and_anew_after_a_move(setup: ModuleType, tmp_p
     assert not setup.environment_works()
 
 
+def test_environment_in_a_folder_of_any_name_starts_in_any_locale(setup: ModuleType, tmp_path: Path) -> None:
+    root = setup.ROOT = tmp_path / "Flotte à Zürich"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)
+    (root / "here.py").write_text("")
+    packages = root / ".venv" / "lib" / "python{}.{}".format(*sys.version_info[:2]) / "site-packages"
+    link = packages / "_editable_impl_fleetcell.pth"
+    link.write_text(f"{root}\n{root}\n", encoding="utf-8")  # as pip leaves it: a line a package
+    other = packages / "_editable_impl_other.pth"
+    other.write_text("/elsewhere\n", encoding="utf-8")
+    setup.make_link_relative(packages)
+    assert other.read_text() == "/elsewhere\n"
+    for locale in ("C", "C.UTF-8"):
+        command = [root / ".venv" / "bin" / "python", "-c", "import here"]
+        found = subprocess.run(
+            command, check=False, cwd=tmp_path, env={"LC_ALL": locale}, capture_output=True, text=True
+        )
+        assert found.returncode == 0, found.stderr
+
+
 def test_digest_follows_content_and_names(setup: ModuleType, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("1")

@@ -139,7 +139,19 @@ def install_python_packages(extras: list[str]) -> None:
     target = f"{ROOT}[{','.join(sorted(wanted))}]" if wanted else str(ROOT)
     pinned = ["--constraint", str(ROOT / "constraints.txt")]
     run("install Python packages", [*PIP_INSTALL, *pinned, "--editable", target])
+    make_link_relative(VENV / "lib" / "python{}.{}".format(*sys.version_info[:2]) / "site-packages")
     stamp.write_text(json.dumps({"inputs": inputs, "extras": sorted(wanted)}))
+
+
+def make_link_relative(packages: Path) -> None:
+    """Have the environment name this folder from its own place.
+
+    Python reads the file in the encoding of the locale: with LC_ALL=C it could not start where the name of
+    this folder has other letters than ASCII.
+    """
+    for link in packages.glob("_editable_impl_*.pth"):
+        if set(link.read_text(encoding="utf-8").split("\n")) - {""} == {str(ROOT)}:
+            link.write_text(os.path.relpath(str(ROOT), str(packages)) + "\n")
 
 
 # -- the web front end -----------------------------------------------------------------------------
