@@ -71,8 +71,11 @@ def test_environment_is_made_once_and_anew_after_a_move(setup: ModuleType, tmp_p
     assert not setup.environment_works()
 
 
-def test_environment_in_a_folder_of_any_name_starts_in_any_locale(setup: ModuleType, tmp_path: Path) -> None:
-    root = setup.ROOT = tmp_path / "Flotte à Zürich"
+def test_environment_in_a_folder_of_any_name_starts_in_any_locale(
+    setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "Flotte à Zürich"
+    monkeypatch.setattr(setup, "ROOT", root)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)
     (root / "here.py").write_text("")
     packages = root / ".venv" / "lib" / "python{}.{}".format(*sys.version_info[:2]) / "site-packages"
@@ -83,7 +86,7 @@ def test_environment_in_a_folder_of_any_name_starts_in_any_locale(setup: ModuleT
     setup.make_link_relative(packages)
     assert other.read_text() == "/elsewhere\n"
     for locale in ("C", "C.UTF-8"):
-        command = [root / ".venv" / "bin" / "python", "-c", "import here"]
+        command = [str(root / ".venv" / "bin" / "python"), "-c", "import here"]
         found = subprocess.run(
             command, check=False, cwd=tmp_path, env={"LC_ALL": locale}, capture_output=True, text=True
         )
