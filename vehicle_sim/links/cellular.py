@@ -44,13 +44,8 @@ class CellularAir:
         self._handover_at = _NEVER
         self._lost_at: float | None = None  # since when there is no coverage; None: never had any
         self._slot = 0
-        self._rates = (0.0, 0.0)
-
-    @property
-    def next_change(self) -> float:
-        gap = self._gap_until if self._gap_until > self._now else _NEVER
-        load = (self._slot + 1) * LOAD_SLOT_S if self._serving is not None else _NEVER
-        return min(self._step_at, gap, self._handover_at, load)
+        self._rates: tuple[float, float] | None = None  # worked out when a packet asks for them
+        self.next_change = 0.0
 
     @property
     def reception(self) -> Reception:
@@ -74,7 +69,10 @@ class CellularAir:
     def rate(self, direction: Direction, t: float) -> tuple[float, float]:
         if t < self._gap_until:
             return 0.0, self._gap_until
-        return self._rates[direction], self.next_change
+        rates = self._rates
+        if rates is None:
+            rates = self._rates = self._rates_now()
+        return rates[direction], self.next_change
 
     def move(self, lon: float, lat: float, now: float) -> list[Event]:
         events = self.advance(now)
@@ -150,11 +148,16 @@ class CellularAir:
         return next((heard for heard in self._heard if heard.site.name == name), None)
 
     def _settle(self) -> None:
-        """The rates from here on."""
+        """Something has changed: so have the rates, and when that will be again."""
         self._slot = int(self._now // LOAD_SLOT_S)
+        self._rates = None
+        gap = self._gap_until if self._gap_until > self._now else _NEVER
+        load = (self._slot + 1) * LOAD_SLOT_S if self._serving is not None else _NEVER
+        self.next_change = min(self._step_at, gap, self._handover_at, load)
+
+    def _rates_now(self) -> tuple[float, float]:
         serving = self._serving
         if serving is None:
-            self._rates = (0.0, 0.0)
-        else:
-            free = self._cells.free(serving.site, self._slot)
-            self._rates = (serving.up * free, serving.down * free)
+            return 0.0, 0.0
+        free = self._cells.free(serving.site, self._slot)
+        return serving.up * free, serving.down * free

@@ -161,7 +161,17 @@ class Link:
     def due(self) -> float:
         """When `advance` should be called again; infinity: only after something was put in."""
         coming = self._outbox[0][0] if self._outbox else _NEVER
-        return min(coming, *(line.expects(self._air, self._ready_at) for line in self._lines))
+        up, down = self._lines
+        if up.waiting_bytes or down.waiting_bytes:
+            air, ready_at = self._air, self._ready_at
+            return min(coming, up.expects(air, ready_at), down.expects(air, ready_at))
+        return coming
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way, in either direction."""
+        up, down = self._lines
+        return not (self._outbox or up.waiting_bytes or down.waiting_bytes)
 
     def advance(self, now: float, ahead_s: float = 0.0) -> list[Delivery]:
         """Let time pass; what has arrived by now or will in the next `ahead_s`, as far as known, in order."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TICK_S: Final = 0.001
 # An end that hears nothing of the other gives up after 924.6 s (Linux, tcp_retries2).
 _GIVE_UP_S: Final = 924.6
+_BOTH: Final = tuple(Direction)
 _NONE: Final[frozenset[int]] = frozenset()  # one for all: each is 200 bytes
 
 
@@ -141,6 +142,7 @@ class Pump:
         self._orphans = _NONE  # connections whose near end died without a word
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
+        self._held = [False, False]  # whether a connection may be, by the link's queue in this direction
         self._empty = Flag()
         self._empty.set()
 
@@ -174,9 +176,10 @@ class Pump:
 
     def move(self, lon: float, lat: float, at: float | None = None) -> None:
         """The vehicle is here, degrees, since `at` on the link's clock (None: now)."""
-        now = self.now
+        now, idle = self.now, self.link.idle
         self.link.move(lon, lat, now if at is None else min(at, now))
-        self._work()
+        if not idle:
+            self._work()
 
     def forget(self, connection: Connection) -> None:
         """The connection is over."""
@@ -263,10 +266,11 @@ class Pump:
 
     def _control(self) -> None:
         limit = self.link.profile.buffer_bytes
-        for direction in Direction:
+        for direction in _BOTH:
             waiting = self.link.waiting(direction)
             full, empty = waiting > limit, waiting <= limit // 2
-            if full or empty:
+            if full or (empty and self._held[direction]):
+                self._held[direction] = full
                 for connection in list(self._connections.values()):
                     connection.control(direction, full=full, empty=empty)
 
@@ -288,6 +292,8 @@ class Pump:
 
 def _joined(parts: Sequence[bytes | Mark]) -> list[bytes | Mark]:
     """Neighbouring data as one piece, for one write."""
+    if len(parts) == 1:
+        return list(parts)
     joined: list[bytes | Mark] = []
     for is_mark, group in itertools.groupby(parts, key=lambda part: isinstance(part, Mark)):
         if is_mark:
