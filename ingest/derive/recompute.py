@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from ingest.database import statement
 from ingest.derive import rows
 from ingest.derive.chain import START, Changes, rederive
+from ingest.geofences.recompute import derive_geofences
+from ingest.geofences.rows import FenceReader
 
 if TYPE_CHECKING:
     from ingest.database import Connection
@@ -23,9 +25,17 @@ BEGIN: Final = (0, 0)  # before every (vehicle, bucket)
 
 
 async def derive_some(
-    connection: Connection, rules: Rules, *, after: tuple[int, int], delay_s: float, limit: int
+    connection: Connection,
+    rules: Rules,
+    *,
+    after: tuple[int, int],
+    delay_s: float,
+    limit: int,
+    fences: FenceReader | None = None,
 ) -> list[rows.Due]:
     """Derive at most `limit` buckets after (vehicle, bucket number) that have been dirty for `delay_s`.
+
+    `fences` remembers the geofences from one call to the next.
 
     What a batch stores meanwhile is either read here or leaves its mark, because the marks are looked at
     before the readings, and only marks that were seen are taken off.
@@ -37,12 +47,14 @@ async def derive_some(
         await connection.execute(statement("derive_begins"))
         done = await rows.due(connection, after, delay_s, limit)
         if done:
-            await _derive(connection, rules, done)
+            await _derive(connection, rules, done, fences or FenceReader())
             await rows.finish(connection, done)
     return done
 
 
-async def derive_asked(connection: Connection, rules: Rules, *, limit: int) -> int:
+async def derive_asked(
+    connection: Connection, rules: Rules, *, limit: int, fences: FenceReader | None = None
+) -> int:
     """Derive the vehicles that somebody waits for, however new their marks are; how many buckets that were.
 
     A request is done when all that was dirty is derived, and what follows from it. What batches mark
@@ -52,6 +64,7 @@ async def derive_asked(connection: Connection, rules: Rules, *, limit: int) -> i
     if not asked:
         return 0
     count, complete = 0, set(asked)
+    fences = fences or FenceReader()
     again: set[tuple[int, int]] | None = None
     for _ in range(ROUNDS):
         async with connection.transaction():
@@ -61,7 +74,7 @@ async def derive_asked(connection: Connection, rules: Rules, *, limit: int) -> i
                 complete = {vehicle for vehicle in asked if vehicle < due[-1].vehicle_id}
             if again is not None:
                 due = [one for one in due if one[:2] in again]
-            again = await _derive(connection, rules, due) if due else set()
+            again = await _derive(connection, rules, due, fences) if due else set()
             await rows.finish(connection, due)
         count += len(due)
         if not again:
@@ -71,7 +84,9 @@ async def derive_asked(connection: Connection, rules: Rules, *, limit: int) -> i
     return count
 
 
-async def _derive(connection: Connection, rules: Rules, done: list[rows.Due]) -> set[tuple[int, int]]:
+async def _derive(
+    connection: Connection, rules: Rules, done: list[rows.Due], fences: FenceReader
+) -> set[tuple[int, int]]:
     """Derive these; gives the (vehicle, bucket number) that are dirty because of it."""
     found = await rows.tracks(connection, [(one.vehicle_id, one.number) for one in done])
     wanted: dict[int, dict[int, Track | None]] = {
@@ -88,7 +103,10 @@ async def _derive(connection: Connection, rules: Rules, done: list[rows.Due]) ->
         for vehicle, numbers in wanted.items()
     }
     await rows.write(connection, changes)
-    return {(vehicle, number) for vehicle, of in changes.items() for number in of.again}
+    again = {(vehicle, number) for vehicle, of in changes.items() for number in of.again}
+    again |= await derive_geofences(connection, fences, rules, wanted)
+    await rows.mark(connection, sorted(again))  # all at once: batches lock in this order too
+    return again
 
 
 async def _rederive(

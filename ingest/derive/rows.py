@@ -90,7 +90,7 @@ async def kept(connection: Connection, places: Mapping[int, int], limit: int) ->
 
 
 async def write(connection: Connection, changes: Mapping[int, Changes]) -> None:
-    """Write the changes by vehicle id, inside the caller's transaction."""
+    """Write the changes by vehicle id, inside the caller's transaction; marks nothing."""
     await _write_rollups(connection, changes)
     await _write_columns(
         connection,
@@ -117,7 +117,6 @@ async def write(connection: Connection, changes: Mapping[int, Changes]) -> None:
         if of.open is not None
     ]
     await _write_columns(connection, "write_journeys", [_journey_row(*row) for row in (*ended, *going_on)])
-    await mark(connection, sorted((v, n) for v, of in changes.items() for n in of.again))
 
 
 async def mark(connection: Connection, buckets: Sequence[tuple[int, int]]) -> None:

@@ -14,6 +14,8 @@ from ingest.derive import rows
 from ingest.derive.messages import Backlog, Progress
 from ingest.derive.recompute import BEGIN, derive_asked, derive_some
 from ingest.failures import FAILURES, reason
+from ingest.geofences.adopt import backfill
+from ingest.geofences.rows import FenceReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,18 +76,22 @@ class Deriver:
             log.info("the rules of trips changed: everything is derived anew")
         asked = asyncio.Event()
         await connection.add_listener(CHANNEL, lambda *_: asked.set())
-        after, looked = BEGIN, 0.0
+        after, looked, fences = BEGIN, 0.0, FenceReader()
         while True:
             if time.monotonic() - looked >= 1:
                 await self._look(connection)
                 looked = time.monotonic()
             asked.clear()
-            urgent = await derive_asked(connection, self._rules, limit=LIMIT)
-            done = await derive_some(connection, self._rules, after=after, delay_s=self._delay_s, limit=LIMIT)
+            urgent = await derive_asked(connection, self._rules, limit=LIMIT, fences=fences)
+            done = await derive_some(
+                connection, self._rules, after=after, delay_s=self._delay_s, limit=LIMIT, fences=fences
+            )
             if urgent or done:
                 self._tell(Progress(derived=urgent + len(done)))
             if len(done) < LIMIT:
                 after = BEGIN
+                if await backfill(connection, fences):
+                    continue
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(max(self._delay_s, LEAST_PAUSE_S), 1.0)):
                         await asked.wait()

@@ -14,8 +14,9 @@ CREATE TABLE fleet.geofence (
     alert_exit   boolean NOT NULL,
     dwell_s      integer CHECK (dwell_s BETWEEN 1 AND 2592000), -- alert when a vehicle stays this long; null: never
     version      integer NOT NULL DEFAULT 1,            -- counts changes that make another history
-    adopted      integer NOT NULL DEFAULT 0,            -- the version whose buckets are marked as dirty
-    alerts_from  timestamptz NOT NULL DEFAULT clock_timestamp(), -- what was before it raises no alert
+    backfill_after integer DEFAULT 0,                   -- history of the vehicles after it is to be derived; null: of none
+    marked_at    timestamptz,                           -- when buckets were marked for that last
+    alerts_from  timestamptz,                           -- what was before it raises no alert; null: nothing does, yet
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     created_by   text NOT NULL,                         -- a user or an API key
     updated_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -46,7 +47,7 @@ CREATE TABLE fleet.geofence_bucket (
     west         double precision,
     north        double precision,
     east         double precision,
-    inside       json NOT NULL,                         -- [[geofence, entered in us while dwell_s is to come]], at its end
+    inside       jsonb NOT NULL,                        -- {geofence: when entered, in us, while dwell_s is to come}, at its end
     PRIMARY KEY (vehicle_id, bucket)
 ) WITH (fillfactor = 70);
 

@@ -82,7 +82,7 @@ async def visit_a_geofence(connection: Connection, number: int) -> None:
     )
     await connection.execute("INSERT INTO fleet.geofence_vehicle VALUES ($1, $2)", fence, number)
     await connection.execute(
-        "INSERT INTO fleet.geofence_bucket (vehicle_id, bucket, inside) VALUES ($1, '2026-01-01', '[]')"
+        "INSERT INTO fleet.geofence_bucket (vehicle_id, bucket, inside) VALUES ($1, '2026-01-01', '{}')"
         " ON CONFLICT DO NOTHING",
         number,
     )

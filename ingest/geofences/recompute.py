@@ -1,0 +1,119 @@
+"""The buckets that a transaction derives, against geofences; and the alerts that follow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.geofences import rows
+from ingest.geofences.alerts import settle
+from ingest.geofences.crossings import NOWHERE, Crossed, cross
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ingest.database import Connection
+    from ingest.derive.rules import Rules
+    from ingest.derive.track import Track
+    from ingest.geofences.crossings import Crossing, Fences, Whereabouts
+    from ingest.geofences.rows import FenceReader, Kept, Place
+
+
+async def derive_geofences(
+    connection: Connection,
+    reader: FenceReader,
+    rules: Rules,
+    wanted: Mapping[int, Mapping[int, Track | None]],
+) -> set[Place]:
+    """Derive buckets anew, inside the caller's transaction.
+
+    Args:
+        connection: of the worker that holds the lock.
+        reader: the geofences.
+        rules: the parameters.
+        wanted: by vehicle and bucket number all readings; None: there are none any more.
+
+    Returns:
+        The (vehicle, bucket number) that go on from something else now, and have to be derived after this.
+    """
+    fences = await reader.read(connection)
+    places = [(vehicle, number) for vehicle, tracks in wanted.items() for number in sorted(tracks)]
+    if not fences.by_id:
+        await rows.remove_buckets(connection, places)
+        return set()
+    kept = await rows.states(connection, places)
+    held = await rows.crossings_of(connection, places)
+    crossed: dict[Place, Crossed] = {}
+    again: set[Place] = set()
+    for vehicle, tracks in wanted.items():
+        around = {number: kept[vehicle, number] for number in tracks}
+        found, following = _vehicle(vehicle, tracks, around, fences, rules)
+        crossed |= {(vehicle, number): of for number, of in found.items()}
+        again |= {(vehicle, number) for number in following}
+    await rows.write_buckets(connection, crossed)
+    await rows.remove_buckets(connection, [place for place in places if place not in crossed])
+    gone, new = _differences(held, crossed)
+    await rows.replace_crossings(connection, gone, new)
+    await _settle(connection, [*gone, *((place[0], one) for place, one in new)])
+    return again
+
+
+def _vehicle(
+    vehicle: int, tracks: Mapping[int, Track | None], kept: Mapping[int, Kept], fences: Fences, rules: Rules
+) -> tuple[dict[int, Crossed], list[int]]:
+    """One vehicle's buckets by number, and the numbers of those that go on from something else now."""
+    found: dict[int, Crossed] = {}
+    following: list[int] = []
+    state, done = NOWHERE, -1
+    for number in sorted(tracks):
+        around, track = kept[number], tracks[number]
+        if around.before is not None and around.before_number is not None and around.before_number > done:
+            state = around.before
+        if track is not None:
+            found[number] = cross(state, track, fences, vehicle, rules)
+            state = found[number].state
+        done = number
+        after = around.after_number
+        if after is not None and after not in tracks and not _same(around.own, state, fences, vehicle):
+            following.append(after)
+    return found, following
+
+
+def _same(held: Whereabouts | None, state: Whereabouts, fences: Fences, vehicle: int) -> bool:
+    """Whether what follows goes on from the same as before; geofences that are gone do not matter."""
+    holding = fences.of(vehicle)
+    return held is not None and held.of(holding) == state.of(holding)
+
+
+def _differences(
+    held: Mapping[Place, list[Crossing]], crossed: Mapping[Place, Crossed]
+) -> tuple[list[tuple[int, Crossing]], list[tuple[Place, Crossing]]]:
+    """The crossings that are not so any more, by vehicle, and those that are new, by bucket."""
+    gone = [
+        (place[0], one)
+        for place, of in held.items()
+        for one in of
+        if place not in crossed or one not in crossed[place].crossings
+    ]
+    new = [
+        (place, one)
+        for place, of in crossed.items()
+        for one in of.crossings
+        if one not in held.get(place, ())
+    ]
+    return gone, new
+
+
+async def _settle(connection: Connection, changed: Iterable[tuple[int, Crossing]]) -> None:
+    """Raise and correct the alerts of what changed, by vehicle."""
+    times = [(vehicle, one.fence, one.at_us) for vehicle, one in changed]
+    if not times:
+        return
+    concerned = set(await rows.pairs_to_settle(connection, times))
+    since: dict[tuple[int, int], int] = {}
+    for vehicle, fence, at in times:
+        if (vehicle, fence) in concerned:
+            since[vehicle, fence] = min(at, since.get((vehicle, fence), at))
+    if since:
+        found = await rows.pairs(connection, since)
+        settled = [(of, settle(of.alerts, of.crossings, of.kinds, of.live_from_us)) for of in found]
+        await rows.write_alerts(connection, settled)
