@@ -17,18 +17,19 @@ The model is 3GPP's for system-level simulation, reduced to what a vehicle's lin
 from __future__ import annotations
 
 import math
+from array import array
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from vehicle_sim.links.noise import normal, state, uniform
 from vehicle_sim.roads.geodesy import metres_per_degree
 
-TILE_M: Final = 10.0  # reception is worked out once a tile
+TILE_M: Final = 10.0  # reception is the same in all of a tile
 LOAD_SLOT_S: Final = 10.0
 _CONGESTION_SLOTS: Final = 12  # two minutes
 _CONGESTED_LOAD: Final = 0.97
 _SITE_SHIFT: Final = 0.15  # of the distance between sites
-_CORRELATION_M: Final = 50.0
+_CORRELATION_M: Final = 50.0  # between two points of shadowing
 _LEAST_DISTANCE_M: Final = 35.0  # TR 38.901 table 7.2-1, UMa
 _THERMAL_DBM_HZ: Final = -174.0
 _UE_NOISE_DB: Final = 9.0
@@ -38,9 +39,10 @@ _UE_DBM: Final = 23.0
 _SINR_MIN_DB: Final = -10.0
 _DOWN_ATTENUATION, _DOWN_MAX = 0.6, 4.4
 _UP_ATTENUATION, _UP_MAX = 0.4, 2.0
-_MOST_TILES: Final = 1_000  # kept; about a kilobyte each
-_MOST_POINTS: Final = 40_000  # of shadowing; a ninth of one
-_POINTS_ACROSS: Final = 1 << 24  # more than there are around the earth
+_TILES_ACROSS: Final = 5  # of a patch, the square between four points of shadowing
+_MOST_PATCHES: Final = 8_000  # kept; half a kilobyte each
+_PATCHES_ACROSS: Final = 1 << 24  # more than there are around the earth
+_CORNERS: Final = ((0, 0), (1, 0), (0, 1), (1, 1))
 _HEXAGON: Final = ((0, 0), (1, 0), (0, 1), (-1, 1), (-1, 0), (0, -1), (1, -1))
 
 # What `uniform` is asked about; a place in its coordinates.
@@ -122,6 +124,10 @@ class Site:
     shadows: int
 
 
+_Patch = tuple[tuple[Site, ...], "array[float]"]
+"""Sites, and for each of them the shadowing at the corners, as `_CORNERS` has them."""
+
+
 class Heard(NamedTuple):
     """A cell at a place: its RSRP, the loss on the way, and its SINR downlink as a ratio."""
 
@@ -163,16 +169,15 @@ class Plane:
 
 
 class Cells:
-    """The cells of one layer and one seed, without end; what is heard in a tile is worked out once."""
+    """The cells of one layer and one seed, without end."""
 
     def __init__(self, layer: CellLayer, seed: int) -> None:
         self.layer = layer
         self._seed = seed
-        self._tiles: dict[tuple[int, int], tuple[Heard, ...]] = {}
-        self._shadows: dict[int, dict[int, float]] = {}  # by site, then by point
-        self._points = 0  # in all of them
+        self._patches: dict[int, _Patch] = {}  # the oldest first
         self._sites: dict[tuple[int, int], Site] = {}
         self._around: dict[tuple[int, int], tuple[Site, ...]] = {}
+        self._fixed_db = layer.path_loss.db(1.0, layer.ghz)  # of the loss, at any distance
         self._element_dbm = layer.site_dbm - 10.0 * math.log10(layer.elements) + layer.gain_db
         self._noise = _from_db(_THERMAL_DBM_HZ + 10.0 * math.log10(layer.element_hz) + _UE_NOISE_DB)
 
@@ -181,13 +186,34 @@ class Cells:
         return self.heard_in((math.floor(x / TILE_M), math.floor(y / TILE_M)))
 
     def heard_in(self, tile: tuple[int, int]) -> tuple[Heard, ...]:
-        """The same in a tile, by its number east and north."""
-        found = self._tiles.get(tile)
-        if found is None:
-            if len(self._tiles) >= _MOST_TILES:
-                self._tiles.clear()
-            found = self._tiles[tile] = self._survey((tile[0] + 0.5) * TILE_M, (tile[1] + 0.5) * TILE_M)
-        return found
+        """The same in a tile, by its number east and north.
+
+        The shadowing of each site is interpolated between the corners of its patch.
+        """
+        (east, a), (north, b) = divmod(tile[0], _TILES_ACROSS), divmod(tile[1], _TILES_ACROSS)
+        x, y = (tile[0] + 0.5) * TILE_M, (tile[1] + 0.5) * TILE_M
+        if self.in_hole(x, y):
+            return ()
+        sites, shadows = self._patch(east, north)
+        w00, w10, w01, w11 = _WEIGHTS[b * _TILES_ACROSS + a]
+        layer, points = self.layer, iter(shadows)
+        fixed_db, slope, shadow_db = self._fixed_db, layer.path_loss.slope, layer.path_loss.shadow_db
+        losses = []
+        for site, s00, s10, s01, s11 in zip(sites, points, points, points, points, strict=True):
+            metres = max(math.hypot(x - site.x, y - site.y), _LEAST_DISTANCE_M)
+            shadow = w00 * s00 + w10 * s10 + w01 * s01 + w11 * s11
+            losses.append((fixed_db + slope * math.log10(metres) + shadow_db * shadow, site))
+        losses.sort(key=_first)
+        element_dbm = self._element_dbm
+        powers = [math.pow(10.0, (element_dbm - loss) / 10.0) for loss, _ in losses]
+        busy = sum(layer.load) / 2
+        others = sum(powers) * busy + self._noise
+        least = layer.min_rsrp_dbm
+        return tuple(
+            Heard(site, element_dbm - loss, loss, power / (others - power * busy), layer)
+            for (loss, site), power in zip(losses, powers, strict=True)
+            if element_dbm - loss >= least
+        )
 
     def free(self, site: Site, slot: int) -> float:
         """The share of a cell that others leave, 0 to 1, in slot `slot` of `LOAD_SLOT_S` seconds."""
@@ -215,53 +241,18 @@ class Cells:
 
     # -- inside -----------------------------------------------------------------------------------
 
-    def _survey(self, x: float, y: float) -> tuple[Heard, ...]:
-        if self.in_hole(x, y):
-            return ()
-        layer = self.layer
-        losses = [(self._loss(site, x, y), site) for site in self._near(x, y)]
-        losses.sort(key=_first)
-        element_dbm = self._element_dbm
-        powers = [math.pow(10.0, (element_dbm - loss) / 10.0) for loss, _ in losses]
-        busy = sum(layer.load) / 2
-        others = sum(powers) * busy + self._noise
-        least = layer.min_rsrp_dbm
-        return tuple(
-            Heard(site, element_dbm - loss, loss, power / (others - power * busy), layer)
-            for (loss, site), power in zip(losses, powers, strict=True)
-            if element_dbm - loss >= least
-        )
-
-    def _loss(self, site: Site, x: float, y: float) -> float:
-        metres = max(math.hypot(x - site.x, y - site.y), _LEAST_DISTANCE_M)
-        return self.layer.path_loss.db(metres, self.layer.ghz) + self._shadow(site, x, y)
-
-    def _shadow(self, site: Site, x: float, y: float) -> float:
-        """Interpolated between points 50 m apart, and scaled so that the deviation is kept."""
-        u, v = x / _CORRELATION_M, y / _CORRELATION_M
-        i, j = math.floor(u), math.floor(v)
-        a, b = u - i, v - j
-        w00, w10, w01, w11 = (1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b
-        at = self._shadow_at
-        mixed = (
-            w00 * at(site, i, j)
-            + w10 * at(site, i + 1, j)
-            + w01 * at(site, i, j + 1)
-            + w11 * at(site, i + 1, j + 1)
-        )
-        return self.layer.path_loss.shadow_db * mixed / math.hypot(w00, w10, w01, w11)
-
-    def _shadow_at(self, site: Site, i: int, j: int) -> float:
-        """At a point of the grid of `_CORRELATION_M`."""
-        points = self._shadows.get(site.shadows)
-        key = i * _POINTS_ACROSS + j
-        found = None if points is None else points.get(key)
+    def _patch(self, east: int, north: int) -> _Patch:
+        """The sites around a square of `_CORRELATION_M`, and the shadowing of each at its four corners."""
+        key = east * _PATCHES_ACROSS + north
+        found = self._patches.get(key)
         if found is None:
-            if self._points >= _MOST_POINTS:
-                self._shadows.clear()
-                self._points = 0
-            found = self._shadows.setdefault(site.shadows, {})[key] = normal(site.shadows, i, j)
-            self._points += 1
+            if len(self._patches) >= _MOST_PATCHES:
+                del self._patches[next(iter(self._patches))]  # the oldest
+            sites = self._near((east + 0.5) * _CORRELATION_M, (north + 0.5) * _CORRELATION_M)
+            shadows = array(
+                "d", (normal(site.shadows, east + i, north + j) for site in sites for i, j in _CORNERS)
+            )
+            found = self._patches[key] = sites, shadows
         return found
 
     def _near(self, x: float, y: float) -> tuple[Site, ...]:
@@ -286,6 +277,17 @@ class Cells:
                 f"{i & 0xFFFF:04x}{j & 0xFFFF:04x}", x, y, i, j, state(self._seed, _SHADOW, i, j)
             )
         return site
+
+
+def _weights(a: int, b: int) -> tuple[float, float, float, float]:
+    """Of the corners of a patch, for a tile in it; scaled so that the deviation is kept."""
+    u, v = (a + 0.5) / _TILES_ACROSS, (b + 0.5) / _TILES_ACROSS
+    w00, w10, w01, w11 = (1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v
+    scale = math.hypot(w00, w10, w01, w11)
+    return w00 / scale, w10 / scale, w01 / scale, w11 / scale
+
+
+_WEIGHTS: Final = tuple(_weights(a, b) for b in range(_TILES_ACROSS) for a in range(_TILES_ACROSS))
 
 
 def _rate(sinr: float, attenuation: float, most: float) -> float:

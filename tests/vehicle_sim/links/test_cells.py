@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from vehicle_sim.links.cells import (
     LOAD_SLOT_S,
     RURAL_MACRO,
+    TILE_M,
     URBAN_MACRO,
     CellLayer,
     Cells,
@@ -69,12 +70,25 @@ def test_sites_are_as_far_apart_as_the_layer_says() -> None:
 
 
 def test_the_shadowing_has_its_deviation_and_is_alike_at_near_places() -> None:
-    cells = Cells(LTE, 5)
-    site = cells._site(0, 0)
-    far = [cells._shadow(site, 137.0 * i, 91.0 * i) for i in range(3000)]
-    assert statistics.pstdev(far) == pytest.approx(URBAN_MACRO.shadow_db, rel=0.06)
-    near = [cells._shadow(site, 137.0 * i + 5.0, 91.0 * i) for i in range(3000)]
-    assert statistics.correlation(far, near) > 0.9
+    cells = Cells(replace(LTE, min_rsrp_dbm=-math.inf), 5)
+
+    def shadows(x: float, y: float) -> dict[str, float]:
+        """What the loss of each site has beyond that of its distance from the centre of the tile."""
+        x, y = (math.floor(x / TILE_M) + 0.5) * TILE_M, (math.floor(y / TILE_M) + 0.5) * TILE_M
+        return {
+            site.name: loss - URBAN_MACRO.db(max(math.hypot(x - site.x, y - site.y), 35.0), LTE.ghz)
+            for site, _, loss, _, _ in cells.heard(x, y)
+        }
+
+    far = [shadows(137.0 * i, 91.0 * i) for i in range(1000)]
+    assert all(len(sites) == 7 for sites in far)
+    found = [shadow for sites in far for shadow in sites.values()]
+    assert statistics.mean(found) == pytest.approx(0.0, abs=0.3)
+    assert statistics.pstdev(found) == pytest.approx(URBAN_MACRO.shadow_db, rel=0.06)
+    near = [shadows(137.0 * i + TILE_M, 91.0 * i) for i in range(1000)]
+    pairs = [(a[name], b[name]) for a, b in zip(far, near, strict=True) for name in a.keys() & b.keys()]
+    assert len(pairs) > 5000
+    assert statistics.correlation(*zip(*pairs, strict=True)) > 0.9
 
 
 def test_a_cell_is_faster_near_its_site_than_at_its_edge() -> None:
