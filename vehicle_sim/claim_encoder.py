@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fleetcell.contract.directory import cell_of
 from fleetcell.contract.messages import ClaimKind
 from fleetcell.contract.presence import Reason
 from vehicle_sim import wire
@@ -19,11 +20,11 @@ class ClaimEncoder:
     """Makes the payloads of claims.
 
     Attributes:
-        cell: the H3 cell where the unit is, as far as it is known.
+        place: where the unit is, latitude and longitude in degrees, as far as it is known.
     """
 
     def __init__(self, unit: Unit, spool: Spool, keep_alive_s: float) -> None:
-        self.cell: str | None = None
+        self.place: tuple[float, float] | None = None
         self._unit = unit
         self._spool = spool
         self._keep_alive_s = keep_alive_s
@@ -36,7 +37,7 @@ class ClaimEncoder:
             self._spool,
             update_interval_s=self._unit.update_interval_s,
             keep_alive_s=self._keep_alive_s,
-            cell=self.cell,
+            cell=None if self.place is None else cell_of(*self.place),
             address=gateway.address,
             to=to,
         )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from fleetcell.contract.directory import cell_of
 from fleetcell.contract.errors import FleetcellError
 from fleetcell.contract.events import EventKind
 from fleetcell.contract.messages import (
@@ -111,7 +110,6 @@ class VehicleUnit:
         self._alarm = Alarm(self._tick)
         self._started = 0.0
         self._ever_connected = False
-        self._placed: tuple[float, float] | None = None  # where it was told to be, degrees
         self._drained = Flag()
         self._room = Flag()
         self.radio: Radio | None = None  # its V2X station, where it has one
@@ -462,11 +460,10 @@ class VehicleUnit:
     def place(self, signals: Mapping[str, object]) -> None:
         """It is where these readings say, if they do: that may be another region."""
         lat, lon = signals.get("lat"), signals.get("lon")
-        if self._placed == (lat, lon):  # it stands: the regions and cells around it are the same
+        if self._claims.place == (lat, lon):  # it stands: the regions and cells around it are the same
             return
         if isinstance(lat, int | float) and isinstance(lon, int | float):
-            self._placed = lat, lon
-            self._claims.cell = cell_of(lat, lon)
+            self._claims.place = lat, lon
             self._roamer.moved(lat, lon)
             if self._link.modem is not None:
                 self._link.modem.move(lon, lat)
