@@ -31,7 +31,8 @@ from vehicle_sim.links import load
 from vehicle_sim.mobility import ALWAYS_OUT, Drive, Traffic, kind_of
 from vehicle_sim.mobility.kinds import Habit
 from vehicle_sim.power import PowerPolicy
-from vehicle_sim.run import Simulation, sleepers, vehicle_names
+from vehicle_sim.run import sleepers, vehicle_names
+from vehicle_sim.simulation import Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,36 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from fleetcell.contract.errors import ConfigError
 from vehicle_sim.commands import MAX_RATE_HZ
-from vehicle_sim.faults.clocks import Clocks
-from vehicle_sim.pace import Pace
-from vehicle_sim.power import Power, PowerPolicy, Wish
+from vehicle_sim.power import PowerPolicy
 from vehicle_sim.progress import RateMeter, Snapshot, shown
+from vehicle_sim.simulation import Simulation
 from vehicle_sim.tally import Score, score
 from vehicle_sim.tasks import end, first_of
-from vehicle_sim.traffic_ahead import move_ahead
 from vehicle_sim.v2x.options import SILENT, V2xOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from vehicle_sim.faults.clocks import Clocks
     from vehicle_sim.faults.runner import FaultRunner
     from vehicle_sim.fleet import Fleet
     from vehicle_sim.mobility import Drive
-    from vehicle_sim.mobility.drive import Shown
-    from vehicle_sim.session import VehicleUnit
 
-_START_SPREAD_S: Final = 2.5  # over which the units of a run connect
-_START_GAP_S: Final = 0.04
-_START_SLACK_S: Final = 0.05
-_START_LEAST_GAP_S: Final = 0.0025  # faster than this they come too late, and begin again
-_AWAKE_S: Final = 60.0  # a run begins with the whole fleet online: nobody sleeps before
 _DRAIN_S: Final = 10.0
 _DRAIN_SCORED_S: Final = 60.0
 _DRAIN_INTERRUPTED_S: Final = 1.0
@@ -98,102 +89,6 @@ def vehicle_names() -> Iterator[str]:
 def sleepers(vehicles: Iterable[str], share: float) -> set[str]:
     """Which of these vehicles sleep: this share of them, evenly spread, always the same ones."""
     return {vehicle for n, vehicle in enumerate(vehicles) if int((n + 1) * share) > int(n * share)}
-
-
-class Simulation:
-    """The driving part of a run: every unit makes readings at its rate, spread within the period."""
-
-    def __init__(
-        self,
-        fleet: Fleet,
-        drives: dict[str, Drive],
-        power: PowerPolicy,
-        clocks: Clocks | None = None,
-        *,
-        awake_s: float | None = None,
-    ) -> None:
-        """`awake_s`: how long no unit sleeps after its start; None: as long as usual."""
-        self._fleet = fleet
-        self._drives = drives
-        self._power = power
-        self._awake_s = _AWAKE_S if awake_s is None else awake_s
-        self._clocks = Clocks() if clocks is None else clocks
-        self._coasts = False
-
-    async def run(self) -> None:
-        """Start the units one after the other and drive until cancelled."""
-        gap = max(min(_START_GAP_S, _START_SPREAD_S / max(1, len(self._drives))), _START_LEAST_GAP_S)
-        began = _now()
-        async with asyncio.TaskGroup() as group:
-            for traffic in {drive.traffic for drive in self._drives.values()}:
-                group.create_task(move_ahead(traffic))
-            late = 0.0
-            for index, (vehicle, drive) in enumerate(self._drives.items()):
-                # A program that is held up does not make up for it: all at once, the units come too late.
-                await _sleep_until(began + late + index * gap)
-                late = max(late, _now() - began - index * gap - _START_SLACK_S)
-                # Who starts late would stay behind the others, and drag along the trail of all that time.
-                begins = drive.advance(index * gap + late // 1.0)  # on the time that all of them share
-                self._fleet.units[vehicle].place(begins)  # the region there is where it begins
-                self._fleet.start(vehicle)
-                group.create_task(self._drive(vehicle, drive))
-
-    def coast(self) -> None:
-        """Drive on, so that nobody stands in a hole of coverage, but make no more readings."""
-        self._coasts = True
-
-    async def _drive(self, vehicle: str, drive: Drive) -> None:
-        pace = Pace(_now())
-        power = Power(self._power if drive.habit.sleeps else None, pace.due + self._awake_s)
-        read_at = float("-inf")
-        passed_s = 1.0 / self._fleet.units[vehicle].rate_hz
-        while True:
-            unit = self._fleet.units[vehicle]  # another one after a power loss
-            signals = drive.advance(passed_s)
-            if self._fleet.runs(vehicle) and self._coasts:
-                unit.place(signals)
-            elif self._fleet.runs(vehicle):
-                self._follow(unit, power.look(parked=drive.parked, asleep=unit.asleep, now=pace.due))
-                if not unit.asleep or pace.due - read_at >= self._power.reading_s:
-                    read_at = pace.due
-                    self._read(unit, drive, signals, pace.due)
-                self._report(unit, drive, pace.due)
-            period_s = 1.0 / unit.rate_hz
-            if unit.asleep and self._fleet.runs(vehicle):
-                left_s = read_at + self._power.reading_s - pace.due
-                passed_s = pace.next(max(period_s, min(left_s, drive.stands_s)), _now())
-                if await unit.awake_before(pace.due):
-                    passed_s = pace.earlier(_now())
-                    power.look(parked=drive.parked, asleep=True, now=pace.due)  # until just now
-            else:
-                passed_s = pace.next(period_s, _now())
-                await _sleep_until(pace.due)
-
-    def _read(self, unit: VehicleUnit, drive: Drive, signals: Shown, at: float) -> None:
-        if self._fleet.truth is not None:
-            lon, lat, _ = drive.road.at(drive.offset_m)
-            self._fleet.truth.stands(unit.vehicle, lat, lon)
-        if unit.modem is not None:
-            signals |= unit.modem.signals()
-        self._fleet.record(unit, self._dated(unit, drive, at), signals, at)
-
-    def _report(self, unit: VehicleUnit, drive: Drive, at: float) -> None:
-        for kind, data in drive.take_incidents():
-            self._fleet.report(unit, self._dated(unit, drive, at), kind, data, at)
-
-    def _dated(self, unit: VehicleUnit, drive: Drive, at: float) -> int:
-        """How a unit dates what is of this moment of the monotonic clock, in ms since 1970."""
-        true_ms = int((time.time() - (_now() - at)) * 1000)
-        return self._clocks.dated(unit.vehicle, drive.dated(true_ms), true_ms)
-
-    def _follow(self, unit: VehicleUnit, wish: Wish | None) -> None:
-        match wish:
-            case Wish.SLEEP:
-                unit.rest(self._power.sleep_s)
-            case Wish.WAKE:
-                unit.wake()
-            case None:
-                pass
 
 
 async def run(
@@ -276,11 +171,3 @@ def _looker(fleet: Fleet, duration_s: float | None, began: float) -> Callable[[]
 
 def _asleep(fleet: Fleet) -> str:
     return f"  {fleet.asleep} asleep" if fleet.asleep else ""
-
-
-def _now() -> float:
-    return time.monotonic()  # the clock of the event loop, which may stand still within a turn
-
-
-async def _sleep_until(when: float) -> None:
-    await asyncio.sleep(max(0.0, when - _now()))

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetcell.contract.messages import ClaimKind
-from vehicle_sim import app
-from vehicle_sim import run as run_module
+from vehicle_sim import app, simulation
 from vehicle_sim.app import RunOptions, run_simulation
 from vehicle_sim.delivery import DeliveryPolicy
 from vehicle_sim.mobility import ALWAYS_OUT, ERRANDS, Drive
 from vehicle_sim.power import PowerPolicy
 from vehicle_sim.roads import load
-from vehicle_sim.run import Simulation, sleepers, vehicle_names
+from vehicle_sim.run import sleepers, vehicle_names
+from vehicle_sim.simulation import Simulation
 from vehicle_sim.tasks import end
 from vehicle_sim.unit import PresencePolicy
 
@@ -97,7 +97,7 @@ class Lot:
 async def test_a_parked_vehicle_sleeps_and_wakes_when_it_is_driven_away(
     platform: SmallPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "_AWAKE_S", 0.0)
+    monkeypatch.setattr(simulation, "_AWAKE_S", 0.0)
     gateway = platform.gateway
     async with Lot(platform, leaves_after_s=1.5) as unit:
         await gateway.until(lambda: gateway.state(unit.vehicle) == ("online", "woke"))
@@ -115,7 +115,7 @@ def readings(platform: SmallPlatform) -> list[Sample]:
 async def test_a_sleeper_is_woken_to_deliver_what_it_made_before_a_run_ends(
     platform: SmallPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "_AWAKE_S", 0.0)
+    monkeypatch.setattr(simulation, "_AWAKE_S", 0.0)
     lot = Lot(platform, leaves_after_s=100.0)
     async with lot as unit:
         while not (unit.asleep and unit.spool.pending_count):
