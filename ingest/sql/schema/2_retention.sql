@@ -82,6 +82,11 @@ BEGIN
         GET DIAGNOSTICS removed = ROW_COUNT;
         total := total + removed;
     END LOOP;
+    DELETE FROM fleet.geofence_crossing -- of geofences that were removed
+    WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM fleet.geofence_crossing AS c
+        JOIN fleet.geofence AS g ON g.id = c.geofence_id WHERE g.removed_at IS NOT NULL LIMIT max_rows));
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    total := total + removed;
     DELETE FROM fleet.hazard
     WHERE ctid = ANY (ARRAY(SELECT ctid FROM fleet.hazard WHERE valid_until < cutoff AND first_at < cutoff LIMIT max_rows));
     GET DIAGNOSTICS removed = ROW_COUNT;

@@ -1,0 +1,281 @@
+"""Visits and alerts in real databases, from the transaction of a batch to the views of the API."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fleetcell.contract.messages import Sample
+from ingest.batch import Batch
+from ingest.derive.recompute import BEGIN, derive_some
+from ingest.derive.rows import adopt_rules
+from ingest.derive.rules import Rules
+from ingest.derive.verify import verify
+from ingest.geofences.adopt import backfill
+from ingest.geofences.rows import FenceReader
+from ingest.store import prepare, store
+from tests.ingest.units import arrival, new_boot, provision, telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ingest.database import Connection
+
+RULES = Rules()
+DEPOT = {"type": "Point", "coordinates": [25.0, 60.0]}
+A_DEGREE_M = 111_195.0
+HISTORY = datetime(2025, 11, 20, 8, tzinfo=UTC)
+
+
+def at(since: datetime, seconds: float, east_m: float, seq: int, **more: float) -> Sample:
+    """A reading so many seconds later, so many metres east of the depot."""
+    us = int(since.timestamp() * 1000) + round(seconds * 1000)
+    return Sample(seq, us, {"lat": 60.0, "lon": 25.0 + east_m / A_DEGREE_M * 2, "acc": 5.0, **more})
+
+
+def round_trip(since: datetime) -> list[Sample]:
+    """There (from outside, 100 s on), twenty minutes of standing, and away."""
+    metres = [*range(1000, -1, -100), *[0] * 20, *range(100, 1001, 100)]
+    seconds = [*range(0, 110, 10), *range(160, 1360, 60), *range(1360, 1460, 10)]
+    return [at(since, s, m, n) for n, (s, m) in enumerate(zip(seconds, metres, strict=True), start=1)]
+
+
+async def fence(connection: Connection, name: str = "depot", **more: Any) -> int:
+    """Make a geofence of 250 m, and derive its history."""
+    row = await connection.fetchrow(
+        "SELECT * FROM api.geofence_put($1, $2, $3::text::jsonb, $4, $5, $6, $7, $8, $9, 'key ops')",
+        more.get("id"),
+        name,
+        json.dumps(more.get("geometry", DEPOT)),
+        more.get("radius_m", 250.0),
+        25.0,
+        more.get("vehicles"),
+        more.get("enter", True),
+        more.get("exit", True),
+        more.get("dwell_s"),
+    )
+    assert row is not None
+    assert row["problem"] is None
+    number: int = row["geofence"]
+    await settle(connection)
+    return number
+
+
+async def since_an_hour(connection: Connection) -> None:
+    """As if the geofences had been there for an hour: what was before them raises no alert."""
+    await connection.execute("UPDATE fleet.geofence SET alerts_from = alerts_from - interval '1 hour'")
+
+
+async def drop(connection: Connection, cutoff: datetime) -> None:
+    while await connection.fetchval("SELECT fleet.drop_old($1)", cutoff):
+        pass
+
+
+async def settle(connection: Connection) -> None:
+    """What the worker does until nothing is left."""
+    reader = FenceReader()
+    while True:
+        done = await derive_some(connection, RULES, after=BEGIN, delay_s=0, limit=3, fences=reader)
+        if not done and not await backfill(connection, reader):
+            return
+
+
+async def put(
+    connection: Connection, ids: dict[str, int], name: str, samples: Iterable[Sample], boot: str
+) -> None:
+    batch = Batch()
+    batch.add(arrival(name, telemetry(boot, list(samples))))
+    await store(connection, prepare(batch, ids))
+
+
+async def visits(connection: Connection) -> list[tuple[Any, ...]]:
+    """Vehicle, geofence, and in seconds of HISTORY: entered, left, last reading; whether it has a gap."""
+    rows = await connection.fetch("SELECT * FROM api.visits ORDER BY vehicle, geofence, entered_at")
+
+    def seconds(moment: datetime | None) -> float | None:
+        return None if moment is None else (moment - HISTORY).total_seconds()
+
+    return [
+        (
+            row["vehicle"],
+            row["geofence"],
+            *(seconds(row[one]) for one in ("entered_at", "left_at", "last_at")),
+            row["gap"],
+        )
+        for row in rows
+    ]
+
+
+async def alerts(connection: Connection) -> list[tuple[str, str, str | None]]:
+    rows = await connection.fetch("SELECT kind, state, correction FROM api.alerts ORDER BY id")
+    return [tuple(row) for row in rows]
+
+
+async def differences(connection: Connection) -> list[Any]:
+    return [found async for one in verify(connection) for found in one.differences]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_any_arrival_gives_the_same_history(any_connection: Connection, seed: int) -> None:
+    rng = random.Random(seed)
+    await adopt_rules(any_connection, RULES)
+    ids = await provision(any_connection, "car", "bus")
+    before = await fence(any_connection)
+    messages = []
+    for name in ids:
+        boot, found = new_boot(), round_trip(HISTORY)
+        messages += [(name, found[start : start + 4], boot) for start in range(0, len(found), 4)]
+    messages += rng.sample(messages, 6)
+    rng.shuffle(messages)
+    for name, part, boot in messages:
+        await put(any_connection, ids, name, part, boot)
+        if rng.random() < 0.5:
+            await derive_some(any_connection, RULES, after=BEGIN, delay_s=0, limit=rng.randint(1, 8))
+    after = await fence(any_connection, "drawn later", radius_m=550.0, dwell_s=600, vehicles=["bus"])
+    assert before != after
+    assert await differences(any_connection) == []
+    assert await visits(any_connection) == [
+        ("bus", "depot", 80.0, 1380.0, 1370.0, False),
+        ("bus", "drawn later", 50.0, 1410.0, 1400.0, False),
+        ("car", "depot", 80.0, 1380.0, 1370.0, False),
+    ]
+    dwells = await any_connection.fetch("SELECT at FROM fleet.geofence_crossing WHERE kind = 'dwell'")
+    assert [row["at"] for row in dwells] == [HISTORY + timedelta(seconds=700)]
+    assert await alerts(any_connection) == [], "all of it is long ago"
+
+
+async def test_a_change_derives_the_history_anew_and_a_removal_ends_it(connection: Connection) -> None:
+    await adopt_rules(connection, RULES)
+    ids = await provision(connection, "car")
+    await put(connection, ids, "car", round_trip(HISTORY), new_boot())
+    await settle(connection)
+    assert not await connection.fetchval("SELECT count(*) FROM fleet.geofence_bucket"), "there is no geofence"
+    number = await fence(connection)
+    assert [row[2:4] for row in await visits(connection)] == [(80.0, 1380.0)]
+    assert await fence(connection, "yard", id=number, radius_m=550.0) == number
+    assert await visits(connection) == [("car", "yard", 50.0, 1410.0, 1400.0, False)]
+    await fence(connection, "yard", id=number, geometry={"type": "Point", "coordinates": [26.0, 60.0]})
+    assert await visits(connection) == []
+    await fence(connection, "yard", id=number, radius_m=550.0)
+    assert len(await visits(connection)) == 1
+    assert await differences(connection) == []
+    versions = await connection.fetchrow("SELECT version, pending FROM api.geofences")
+    assert versions is not None
+    assert tuple(versions) == (4, False)
+
+    assert await connection.fetchval("SELECT api.geofence_remove($1, 'ops')", number)
+    assert not await connection.fetchval("SELECT api.geofence_remove($1, 'ops')", number)
+    assert await visits(connection) == []
+    await drop(connection, HISTORY - timedelta(days=1))
+    assert not await connection.fetchval("SELECT count(*) FROM fleet.geofence_crossing")
+
+
+async def test_an_alert_is_of_now_raised_once_and_corrected(any_connection: Connection) -> None:
+    connection = any_connection
+    await adopt_rules(connection, RULES)
+    ids = await provision(connection, "car", "bus")
+    await fence(connection, dwell_s=60)
+    await since_an_hour(connection)
+    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    begin = now - timedelta(seconds=120)
+    boot, found = new_boot(), [at(begin, n * 10.0, 400.0 if n < 3 else 0.0, n + 1) for n in range(12)]
+    await put(connection, ids, "car", [found[0], found[4]], boot)
+    await settle(connection)
+    assert await alerts(connection) == [("enter", "open", None)]
+
+    await put(connection, ids, "car", found, boot)  # late ones: it entered earlier
+    await settle(connection)
+    assert await alerts(connection) == [("enter", "open", "moved"), ("dwell", "open", None)]
+    held = await connection.fetchrow("SELECT at, holds_at FROM api.alerts WHERE kind = 'enter'")
+    assert held is not None
+    assert held["at"] - held["holds_at"] == timedelta(seconds=10)
+
+    old = [at(begin, -3600 + n * 10.0, 0.0 if 2 < n < 5 else 400.0, n + 1) for n in range(9)]
+    await put(connection, ids, "bus", old, new_boot())  # an hour late
+    await settle(connection)
+    assert len(await connection.fetch("SELECT FROM api.visits WHERE vehicle = 'bus'")) == 1
+    assert len(await alerts(connection)) == 2
+
+    rows = await connection.fetch("SELECT * FROM api.alert_acknowledge(2, 'user ann')")
+    rows += await connection.fetch("SELECT * FROM api.alert_acknowledge(2, 'user bob')")
+    assert [tuple(row) for row in rows] == [("acknowledged", True), ("acknowledged", False)]
+    assert await connection.fetchval("SELECT acknowledged_by FROM api.alerts WHERE id = 2") == "user ann"
+    assert not await connection.fetch("SELECT * FROM api.alert_acknowledge(77, 'user ann')")
+    assert await differences(connection) == []
+
+
+async def test_what_never_was_is_withdrawn_and_a_changed_geofence_alerts_nobody_of_before(
+    connection: Connection,
+) -> None:
+    await adopt_rules(connection, RULES)
+    ids = await provision(connection, "car")
+    number = await fence(connection)
+    await since_an_hour(connection)
+    now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    begin, boot = now - timedelta(seconds=100), new_boot()
+    away = [at(begin, n * 10.0, 400.0, n + 1) for n in range(4)]
+    await put(connection, ids, "car", [*away, at(begin, 40, 0.0, 5), at(begin, 50, 0.0, 6)], boot)
+    await settle(connection)
+    assert await alerts(connection) == [("enter", "open", None)]
+    await connection.execute("DELETE FROM fleet.telemetry WHERE seq IN (5, 6)")
+    await connection.execute("UPDATE fleet.rollup SET count = count")
+    await connection.execute(
+        "INSERT INTO fleet.dirty_bucket (vehicle_id, bucket) SELECT vehicle_id, bucket FROM fleet.rollup"
+    )
+    await settle(connection)
+    assert await alerts(connection) == [("enter", "corrected", "withdrawn")]
+
+    await fence(connection, id=number, radius_m=500.0)  # it has been inside of this one all the time
+    await since_an_hour(connection)
+    assert len(await visits(connection)) == 1
+    await put(connection, ids, "car", [at(begin, 60, 390.0, 7)], boot)
+    await settle(connection)
+    assert await alerts(connection) == [("enter", "corrected", "withdrawn")]
+    assert await differences(connection) == []
+
+
+async def test_retention_keeps_the_beginning_of_a_visit_that_goes_on(connection: Connection) -> None:
+    await adopt_rules(connection, RULES)
+    ids = await provision(connection, "car")
+    await fence(connection)
+    boot = new_boot()
+    day = [at(HISTORY, n * 600.0, 400.0 if n == 0 else 0.0, n + 1) for n in range(12)]
+    await put(connection, ids, "car", day, boot)
+    await settle(connection)
+    assert [row[2:4] for row in await visits(connection)] == [(600.0, None)]
+    await drop(connection, HISTORY + timedelta(seconds=4000))
+    assert [row[2:4] for row in await visits(connection)] == [(600.0, None)]
+    await put(connection, ids, "car", [at(HISTORY, 7300, 400.0, 20)], boot)
+    await settle(connection)
+    assert [row[2:4] for row in await visits(connection)] == [(600.0, 7300.0)]
+    assert await differences(connection) == []
+    await drop(connection, HISTORY + timedelta(days=1))
+    assert await visits(connection) == []
+
+
+@pytest.mark.parametrize(
+    ("wish", "problem"),
+    [
+        ({"id": 99}, ("unknown", None)),
+        ({"vehicles": ["car", "nobody", "another"]}, ("vehicles", ["another", "nobody"])),
+        ({"name": "depot"}, ("name", None)),
+    ],
+)
+async def test_what_is_refused(
+    connection: Connection, wish: dict[str, Any], problem: tuple[Any, ...]
+) -> None:
+    await provision(connection, "car")
+    await fence(connection)
+    row = await connection.fetchrow(
+        "SELECT * FROM api.geofence_put($1, $2, $3::text::jsonb, 1, 1, $4, true, true, null, 'key ops')",
+        wish.get("id"),
+        wish.get("name", "new"),
+        json.dumps(DEPOT),
+        wish.get("vehicles"),
+    )
+    assert row is not None
+    assert (row["geofence"], row["problem"], row["missing"]) == (None, *problem)
