@@ -86,8 +86,14 @@ def _show(progress: Progress, bar: TaskID, snapshot: Snapshot) -> None:
 async def _lines(console: Console, title: str, look: Callable[[], Snapshot]) -> None:
     began = time.monotonic()
     look()  # rates count from here
-    while True:
-        await asyncio.sleep(_LINE_S)
-        console.print(
-            f"{title} {time.monotonic() - began:.0f} s: {look().status}", highlight=False, markup=False
-        )
+    try:
+        while True:
+            await asyncio.sleep(_LINE_S)
+            _say(console, title, began, look)
+    finally:
+        _say(console, title, began, look)
+
+
+def _say(console: Console, title: str, began: float, look: Callable[[], Snapshot]) -> None:
+    took = time.monotonic() - began
+    console.print(f"{title} {took:.0f} s: {look().status}", highlight=False, markup=False, soft_wrap=True)

@@ -65,6 +65,28 @@ def test_a_receive_permission_that_ends() -> None:
     assert payloads(reader) == [b"1", b"3"]
 
 
+def test_what_is_retained_is_asked_for_each_message() -> None:
+    """A filter that is allowed may match what is not."""
+    bench = Bench()
+    for name in ("a/open", "a/secret"):
+        bench.core.publish(name, b"kept", 1, retain=True)
+    bench.access.denied.add((Action.RECEIVE, "a/secret"))
+    link = bench.login("a")
+    bench.send(link, raw.subscribe_packet([("a/#", 1)]))
+    assert [message.topic for message in Bench.messages(link)] == ["a/open"]
+
+
+def test_a_dollar_topic_is_refused_whatever_the_rules_allow() -> None:
+    bench = Bench()
+    gateway, link = bench.login("gateway-1"), bench.login("unit-1")
+    bench.send(gateway, raw.subscribe_packet([("$SYS/#", 1)]))
+    Bench.taken(gateway)
+    bench.send(link, raw.publish_packet("$SYS/fleetcell/session/unit-2", b"forged", 1, packet_id=1))
+    assert Bench.taken(gateway) == b""
+    assert link.end is None
+    assert bench.counters.denied["publish"] == 1
+
+
 def test_a_subscription_that_is_not_allowed_any_more() -> None:
     bench = Bench()
     reader = subscribed(bench, "unit-1", "x", "y")

@@ -57,6 +57,15 @@ async def test_a_file_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert terminal.getvalue().startswith("sim run 0 s: 1 [made]\n")
 
 
+async def test_a_file_gets_the_last_state_of_a_short_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", terminal := Terminal(is_terminal=False))
+    counts = [1]
+    async with shown("sim replay", lambda: Snapshot(counts[0], None, f"{counts[0]} acked"), enabled=True):
+        await asyncio.sleep(0)
+        counts[0] = 10
+    assert terminal.getvalue() == "sim replay 0 s: 10 acked\n"
+
+
 async def test_nothing_is_shown_when_nobody_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", terminal := Terminal(is_terminal=True))
     async with shown("sim run", lambda: Snapshot(1, None, "1 made"), enabled=False):
