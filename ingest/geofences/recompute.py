@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ingest.geofences import rows
 from ingest.geofences.alerts import settle
-from ingest.geofences.crossings import NOWHERE, Crossed, cross
+from ingest.geofences.chain import rederive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ingest.database import Connection
     from ingest.derive.rules import Rules
     from ingest.derive.track import Track
-    from ingest.geofences.crossings import Crossing, Fences, Whereabouts
-    from ingest.geofences.rows import FenceReader, Kept, Place
+    from ingest.geofences.crossings import Crossed, Crossing
+    from ingest.geofences.rows import FenceReader, Place
 
 
 async def derive_geofences(
@@ -46,7 +46,7 @@ async def derive_geofences(
     again: set[Place] = set()
     for vehicle, tracks in wanted.items():
         around = {number: kept[vehicle, number] for number in tracks}
-        found, following = _vehicle(vehicle, tracks, around, fences, rules)
+        found, following = rederive(vehicle, tracks, around, fences, rules)
         crossed |= {(vehicle, number): of for number, of in found.items()}
         again |= {(vehicle, number) for number in following}
     await rows.write_buckets(connection, crossed)
@@ -55,33 +55,6 @@ async def derive_geofences(
     await rows.replace_crossings(connection, gone, new)
     await _settle(connection, [*gone, *((place[0], one) for place, one in new)])
     return again
-
-
-def _vehicle(
-    vehicle: int, tracks: Mapping[int, Track | None], kept: Mapping[int, Kept], fences: Fences, rules: Rules
-) -> tuple[dict[int, Crossed], list[int]]:
-    """One vehicle's buckets by number, and the numbers of those that go on from something else now."""
-    found: dict[int, Crossed] = {}
-    following: list[int] = []
-    state, done = NOWHERE, -1
-    for number in sorted(tracks):
-        around, track = kept[number], tracks[number]
-        if around.before is not None and around.before_number is not None and around.before_number > done:
-            state = around.before
-        if track is not None:
-            found[number] = cross(state, track, fences, vehicle, rules)
-            state = found[number].state
-        done = number
-        after = around.after_number
-        if after is not None and after not in tracks and not _same(around.own, state, fences, vehicle):
-            following.append(after)
-    return found, following
-
-
-def _same(held: Whereabouts | None, state: Whereabouts, fences: Fences, vehicle: int) -> bool:
-    """Whether what follows goes on from the same as before; geofences that are gone do not matter."""
-    holding = fences.of(vehicle)
-    return held is not None and held.of(holding) == state.of(holding)
 
 
 def _differences(

@@ -9,6 +9,7 @@ import msgspec
 from fleetcell.contract.geofences import area_of
 from ingest.database import statement
 from ingest.geofences.alerts import HORIZON_S, Alert
+from ingest.geofences.chain import Kept
 from ingest.geofences.crossings import Crossing, Fence, Fences, Whereabouts
 from ingest.geofences.shapes import Shape
 
@@ -26,15 +27,6 @@ _inside: Final = msgspec.json.Decoder(dict[int, int | None])
 _alert: Final = msgspec.json.Decoder(Alert)
 _crossing: Final = msgspec.json.Decoder(Crossing)
 _geometry: Final = msgspec.json.Decoder()
-
-
-class Kept(NamedTuple):
-    """What is kept of a bucket and of the last one before it, and the number of the next one."""
-
-    own: Whereabouts | None
-    before_number: int | None
-    before: Whereabouts | None
-    after_number: int | None
 
 
 class Pair(NamedTuple):
