@@ -224,6 +224,7 @@ class Run:
             Vehicles(),
             batch_rows=BATCH_ROWS,
             linger_s=0.2,
+            gather_s=0.2,
             heard=lambda _: None,
             answer=self._answer,
             health=Healthy(),

@@ -253,6 +253,9 @@ class IngestSettings(BrokerClientSettings):
         5000, description="Readings in a batch, at most"
     )
     batch_ms: Annotated[int, Field(ge=1, le=10_000)] = Field(200, description="Age of a batch, ms, at most")
+    batch_gather_ms: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        50, description="Age from which a batch is stored if none waits before it, ms"
+    )
     retention_days: Annotated[int, Field(ge=1)] = Field(90, description="Days that telemetry is kept")
     derive_delay_s: Annotated[float, Field(ge=0, le=60)] = Field(
         2, description="Seconds that readings wait for being derived, so that batches share the work"

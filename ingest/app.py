@@ -166,6 +166,7 @@ class Service:
             self.vehicles,
             batch_rows=settings.batch_rows,
             linger_s=settings.batch_ms / 1000,
+            gather_s=settings.batch_gather_ms / 1000,
             heard=self._heard,
             answer=self.answers.put,
             health=self.gateway,

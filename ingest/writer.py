@@ -7,7 +7,6 @@ units send again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import random
 import time
@@ -37,6 +36,7 @@ log = structlog.get_logger()
 # Failures that a second try may cure within the same storing state, such as a deadlock or one lost
 # connection.
 _QUICK_RETRIES = 1
+_PAUSE_S = 0.005  # several arrivals at a time
 _AT_A_TIME = 100  # messages decoded before others have a turn, such as the batch that is being committed
 
 
@@ -58,6 +58,8 @@ class Writer:
         database: connections, made anew when they break.
         vehicles: who may send.
         batch_rows, linger_s: a batch is closed at this many rows, or this long after its first arrival.
+        gather_s: so long after it already where no other batch waits to be committed. A batch is as large as
+            what came while the one before was stored: small ones, soon answered, while that keeps up.
         heard: called with each decoded upload, before it is stored: a sign of life.
         answer: called with what was committed.
         health: told of success and failure.
@@ -72,6 +74,7 @@ class Writer:
         *,
         batch_rows: int,
         linger_s: float,
+        gather_s: float,
         heard: Callable[[Upload], None],
         answer: Callable[[Stored], None],
         health: Health,
@@ -83,6 +86,7 @@ class Writer:
         self._vehicles = vehicles
         self._batch_rows = batch_rows
         self._linger_s = linger_s
+        self._gather_s = gather_s
         self._heard = heard
         self._answer = answer
         self._health = health
@@ -120,24 +124,23 @@ class Writer:
     async def _assemble(self) -> None:
         while True:
             await self._inbox.wait()
-            closes = time.monotonic() + self._linger_s
             self._open = batch = Batch()
-            while batch.rows < self._batch_rows:
-                self._take(batch, _AT_A_TIME)
-                if len(self._inbox):
-                    await asyncio.sleep(0)
-                    continue
-                left = closes - time.monotonic()
-                if left <= 0:
-                    break
-                await asyncio.sleep(min(left, 0.005))  # several arrivals at a time
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(closes - time.monotonic()):
-                        await self._inbox.wait()
+            await self._fill(batch)
             await asyncio.sleep(0)
             ids = self._vehicles.known(batch.names())
             await self._batches.put((batch, None if ids is None else await _prepare(batch, ids)))
             self._open = Batch()
+
+    async def _fill(self, batch: Batch) -> None:
+        opened = time.monotonic()
+        while True:
+            self._take(batch, _AT_A_TIME)
+            age_s = time.monotonic() - opened
+            if batch.rows >= self._batch_rows or age_s >= self._linger_s:
+                return
+            if age_s >= self._gather_s and self._batches.empty():
+                return
+            await asyncio.sleep(0 if len(self._inbox) else _PAUSE_S)
 
     def _take(self, batch: Batch, most: int | None = None) -> Batch:
         """Decode what is waiting, up to the size of a batch and to so many messages."""

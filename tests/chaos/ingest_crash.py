@@ -147,6 +147,7 @@ async def put(dsn: str, messages: list[Arrival], say: Any, die_at: Point | None 
         Vehicles(),
         batch_rows=1000,
         linger_s=0.01,
+        gather_s=0.01,
         heard=lambda _: None,
         answer=answer,
         health=Health(),

@@ -249,7 +249,7 @@ async def _cancel(platform: Platform, connection: Connection, whose: str) -> Non
 
 
 async def test_a_clean_stop_stores_and_answers_what_is_waiting(plain_dsn: str, tmp_path: Path) -> None:
-    platform = Platform(plain_dsn, tmp_path, batch_ms=10_000)
+    platform = Platform(plain_dsn, tmp_path, batch_ms=10_000, batch_gather_ms=10_000)
     await platform.start()
     try:
         unit, boot = await platform.unit("car"), new_boot()
