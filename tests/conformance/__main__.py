@@ -12,7 +12,7 @@ import structlog
 
 from tests.broker_servers import STARTERS
 from tests.conformance.brokers import address, embedded, title
-from tests.conformance.measure import measure, table, write
+from tests.conformance.measure import documented, measure, table, write
 
 
 def main() -> None:
@@ -25,7 +25,9 @@ def main() -> None:
         for program, start in STARTERS.items():
             server = start(folder / program)
             try:
-                columns[title(address(server))] = asyncio.run(measure(address(server)))
+                other = address(server)
+                known = documented().get(title(other), {})
+                columns[title(other)] = asyncio.run(measure(other, known))
             finally:
                 server.stop()
     if "--write" in sys.argv[1:]:

@@ -165,14 +165,17 @@ async def test_a_gateway_that_does_not_register_it_is_left_with_a_later_session_
 
 
 async def test_a_gateway_that_hears_too_late_hears_a_goodbye_too(regions: Regions) -> None:
-    async with regions.unit(try_s=0.3, retry_first_s=60, retry_cap_s=60) as unit:
+    # It tries again and again: on a busy machine a try may be over before anything is heard of it.
+    async with regions.unit(try_s=0.5, retry_first_s=1, retry_cap_s=1) as unit:
         east = regions.east.gateway
         east.silent = True  # it registers, but its states do not come out
         regions.drive(unit, EAST)
         await asyncio.wait_for(
             east.until(lambda: regions.shown(regions.east) == ("suspect", "handover")), PATIENCE_S
         )
-        assert east.claims[-1][1].to == regions.west.region
+        goodbyes = [claim for _, claim in east.claims if claim.kind is ClaimKind.DETACH]
+        assert goodbyes
+        assert {goodbye.to for goodbye in goodbyes} == {regions.west.region}
         await regions.served_by(regions.west, unit)
 
 
