@@ -195,7 +195,8 @@ class MqttBridge:
         """End with a DISCONNECT, so that the broker publishes no will; `run` returns."""
         self._closing.set()
         if self._connecting is not None:
-            self._connecting.reschedule(asyncio.get_running_loop().time())
+            if not self._connecting.expired():  # else it is ending already
+                self._connecting.reschedule(asyncio.get_running_loop().time())
         elif self._session is not None:
             self._session.disconnect()
 
@@ -217,6 +218,9 @@ class MqttBridge:
             async with asyncio.timeout(self._connect_timeout) as self._connecting:
                 session = await self._open_session()
             self._connecting = None
+            if self._closing.is_set():  # told to end when the last answer had come: too late for the timeout
+                session.disconnect()
+                return
             await self._serve(session)
         finally:
             self._connecting = None

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -18,6 +19,7 @@ from websockets.typing import Subprotocol
 
 from fleetcell.mqtt import Backoff, Message, MqttBridge, NotConnectedError, TlsOptions, Will, parse_url
 from fleetcell.mqtt.address import source_problem
+from fleetcell.mqtt.session import Session
 from fleetcell.mqtt.wire import WebSocketWire
 from tests.mosquitto_server import Mosquitto
 
@@ -444,6 +446,42 @@ async def test_black_hole_ends_by_timeout_and_by_close(free_port: Callable[[], i
             await asyncio.sleep(0.02)
             await asyncio.wait_for(hung.disconnect(), 30)
             await asyncio.wait_for(task, 30)
+
+
+@pytest.mark.both_loops
+async def test_told_to_end_when_the_last_answer_of_connecting_has_just_come_it_ends(
+    mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_session = Session.open
+
+    async def open_and_close(session: Session, *arguments: Any) -> None:
+        await open_session(session, *arguments)
+        bridge.close()
+
+    monkeypatch.setattr(Session, "open", open_and_close)
+    bridge = MqttBridge(mosquitto.mqtt_url, client_id="a", subscriptions=[("x", 1)], backoff=QUICK)
+    await asyncio.wait_for(bridge.run(), PATIENCE_S)
+    assert not bridge.connected
+
+
+@pytest.mark.both_loops
+async def test_told_to_end_twice_while_it_prepares_it_ends_once(mosquitto: Mosquitto) -> None:
+    preparing, prepared = asyncio.Event(), asyncio.Event()
+
+    async def prepare() -> None:
+        preparing.set()
+        try:
+            await asyncio.Future()
+        finally:  # something that takes a while to leave alone
+            bridge.close()
+            prepared.set()
+
+    bridge = MqttBridge(mosquitto.mqtt_url, client_id="a", prepare=prepare, backoff=QUICK)
+    task = asyncio.create_task(bridge.run())
+    await asyncio.wait_for(preparing.wait(), PATIENCE_S)
+    await asyncio.wait_for(bridge.disconnect(), PATIENCE_S)
+    await asyncio.wait_for(task, PATIENCE_S)
+    assert prepared.is_set()
 
 
 @pytest.mark.both_loops
