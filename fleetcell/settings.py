@@ -258,7 +258,7 @@ class IngestSettings(BrokerClientSettings):
     )
     retention_days: Annotated[int, Field(ge=1)] = Field(90, description="Days that telemetry is kept")
     derive_delay_s: Annotated[float, Field(ge=0, le=60)] = Field(
-        2, description="Seconds that readings wait for being derived, so that batches share the work"
+        4, description="Seconds that readings wait for being derived, so that batches share the work"
     )
     trip_moving_kmh: Annotated[float, Field(gt=0)] = Field(
         5, description="Speed from which a vehicle moves; km/h"
@@ -421,9 +421,8 @@ def load(kind: type[S]) -> S:
     except ValidationError as error:
         problems = "; ".join(
             # What concerns more than one variable names them by itself.
-            f"{PREFIX}{'_'.join(str(part) for part in found['loc']).upper()}: {found['msg']}"
-            if found["loc"]
-            else found["msg"].removeprefix("Value error, ")
+            (f"{PREFIX}{'_'.join(str(part) for part in found['loc']).upper()}: " if found["loc"] else "")
+            + found["msg"].removeprefix("Value error, ")
             for found in error.errors(include_input=False, include_url=False)
         )
         raise ConfigError(problems) from None

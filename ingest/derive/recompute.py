@@ -1,4 +1,8 @@
-"""One transaction of the worker: some dirty buckets derived anew, and their marks taken off."""
+"""One turn of the worker: some dirty buckets derived anew in a transaction, and then their marks taken off.
+
+Not in the same transaction: a batch that marks one of them would wait for its end, and so for the turn that
+the operating system gives this process. Where it dies in between, they are derived once more.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,7 @@ async def derive_some(
         done = await rows.due(connection, after, delay_s, limit)
         if done:
             await _derive(connection, rules, done, fences or FenceReader())
-            await rows.finish(connection, done)
+    await rows.finish(connection, done)
     return done
 
 
@@ -75,7 +79,7 @@ async def derive_asked(
             if again is not None:
                 due = [one for one in due if one[:2] in again]
             again = await _derive(connection, rules, due, fences) if due else set()
-            await rows.finish(connection, due)
+        await rows.finish(connection, due)
         count += len(due)
         if not again:
             break

@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 LIMIT: Final = 128  # buckets in a transaction: their readings are in memory
 CHANNEL: Final = "fleetcell_derive"  # somebody waits for what is derived of a vehicle
+RELAXED_S: Final = 6.0  # while no mark is older, it works half of the time: storing needs the CPU too
 LEAST_PAUSE_S: Final = 0.1  # when all that was due is derived
 FAULT_S: Final = 30.0  # after a fault of our own
 STATEMENT_S: Final = 600.0  # a bound for one that never ends: marking everything anew may take minutes
@@ -51,6 +52,7 @@ class Deriver:
         self._rules = rules
         self._tell = tell
         self._delay_s = delay_s
+        self._oldest_s = 0.0  # of the marks, when it was looked at last
 
     async def run(self) -> None:
         """Derive until cancelled."""
@@ -74,6 +76,7 @@ class Deriver:
             await asyncio.sleep(RETRY_S)
         if await rows.adopt_rules(connection, self._rules):
             log.info("the rules of trips changed: everything is derived anew")
+        await connection.execute(statement("derive_session"))
         asked = asyncio.Event()
         await connection.add_listener(CHANNEL, lambda *_: asked.set())
         after, looked, fences = BEGIN, 0.0, FenceReader()
@@ -82,6 +85,7 @@ class Deriver:
                 await self._look(connection)
                 looked = time.monotonic()
             asked.clear()
+            began = time.monotonic()
             urgent = await derive_asked(connection, self._rules, limit=LIMIT, fences=fences)
             done = await derive_some(
                 connection, self._rules, after=after, delay_s=self._delay_s, limit=LIMIT, fences=fences
@@ -89,17 +93,18 @@ class Deriver:
             if urgent or done:
                 self._tell(Progress(derived=urgent + len(done)))
             if len(done) < LIMIT:
-                after = BEGIN
+                after, pause_s = BEGIN, min(max(self._delay_s, LEAST_PAUSE_S), 1.0)
                 if await backfill(connection, fences):
                     continue
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(max(self._delay_s, LEAST_PAUSE_S), 1.0)):
-                        await asked.wait()
             else:
                 after = done[-1][:2]
-                await asyncio.sleep(0)
+                pause_s = 0.0 if self._oldest_s > RELAXED_S else time.monotonic() - began
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await asked.wait()
 
     async def _look(self, connection: Connection) -> None:
         row = await connection.fetchrow(statement("dirty_backlog"))
         assert row is not None
+        self._oldest_s = row["oldest_s"]
         self._tell(Progress(backlog=Backlog(row["buckets"], row["oldest_s"])))
