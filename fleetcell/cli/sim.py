@@ -215,18 +215,25 @@ def roads_build(
     extract: Annotated[Path, typer.Argument(help="OpenStreetMap extract (.osm.pbf).")],
     out: Annotated[Path, typer.Argument(help="Road network to write (.geojson.gz).")],
     buildings: Annotated[bool, typer.Option(help="Draw buildings on the map too.")] = True,
+    heights: Annotated[Path | None, typer.Option(help="Folder of SRTM tiles (.hgt): slopes.")] = None,
 ) -> None:
     """Make a road network from any OpenStreetMap extract. Needs `pip install 'fleetcell[roads]'`."""
     from vehicle_sim.roads import build
 
     with stderr.status("reading the extract") as status:
         report = build(
-            extract, out, lambda what, count: status.update(f"{what}: {count:,}"), buildings=buildings
+            extract,
+            out,
+            lambda what, count: status.update(f"{what}: {count:,}"),
+            buildings=buildings,
+            heights=heights,
         )
+    steep = f"slopes up to {report.steepest:.0%}" if report.heights else "no heights"
     print(
         f"{out}: {report.roads:,} roads, {report.km:,.1f} km, {report.nodes:,} junctions and ends, "
         f"{report.size_bytes / 1024:,.0f} KiB; left out {report.left_out:,} that lead nowhere; "
-        f"{report.no_turns:,} forbidden turns, {report.no_paths:,} over more roads{_unread(report.unread)}. "
+        f"{report.no_turns:,} forbidden turns, {report.no_paths:,} over more roads{_unread(report.unread)}; "
+        f"{steep}. "
         "© OpenStreetMap contributors, ODbL 1.0"
     )
 

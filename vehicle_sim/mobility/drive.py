@@ -113,9 +113,10 @@ class Drive:
         """Let `dt_s` seconds pass (at least 0) and read the instruments, by the wire keys of the catalogue.
 
         Always: speed, odo, range, lvbat, ignition, gear, brake; soc on an electric vehicle, fuel, rpm and
-        coolant on one with an engine. While the receiver has a position: lat, lon, acc, heading. Once a
-        minute the tyres, and dtc, which also comes with each change. `harsh` (an extra key) names harsh
-        braking or acceleration since the last reading. Units are the catalogue's.
+        coolant on one with an engine. While the receiver has a position: lat, lon, acc, heading, and alt
+        where the roads have heights above the sea. Once a minute the tyres, and dtc, which also comes with
+        each change. `harsh` (an extra key) names harsh braking or acceleration since the last reading. Units
+        are the catalogue's.
         """
         if not dt_s >= 0:
             raise ValueError(f"time cannot pass by {dt_s} s")
@@ -238,6 +239,7 @@ class Drive:
 
     def _position(self, dt_s: float) -> Shown:
         lon, lat, heading = self.road.at(self.offset_m)
+        alt = self.road.height_at(self.offset_m) if self._network.heights == "sea" else None
         acc = _TUNNEL_ACCURACY_M if self.road.tunnel else self._accuracy_m
         if self._gnss is not None:
             limit = self.road.limit_ms * 3.6
@@ -246,14 +248,18 @@ class Drive:
                 self._error = None
                 return {}
             self._error = fix.lat - lat, fix.lon - lon
-            lat, lon, acc = fix
+            lat, lon, acc, up_m = fix
+            alt = None if alt is None else alt + up_m
         self._accuracy_now_m = acc
-        return {
+        shown: Shown = {
             "lat": round(lat, 7),
             "lon": round(lon, 7),
             "acc": round(acc, 1),
             "heading": round(heading, 1) % 360.0,
         }
+        if alt is not None:
+            shown["alt"] = round(alt, 2)
+        return shown
 
     def _condition_signals(self, *, driving: bool) -> Shown:
         self._condition.pass_to(self._t_s - self._began_s, driving=driving)

@@ -16,6 +16,7 @@ from vehicle_sim.roads.geodesy import metres_per_degree
 
 _RECKONED_S: Final = 8.0
 _WORSE_MS: Final = 4.0  # a second of reckoning
+_WORSE_UP: Final = 1.5  # than along a horizontal axis
 _BOX_KMH: Final = 60.0  # streets with lower limits lie between houses
 
 
@@ -37,11 +38,12 @@ class GnssErrors:
 
 
 class Fix(NamedTuple):
-    """A position in degrees and the accuracy in metres that the receiver claims."""
+    """A position in degrees, the accuracy in m that the receiver claims, and how far it is too high in m."""
 
     lat: float
     lon: float
     acc_m: float
+    up_m: float
 
 
 class Gnss:
@@ -76,7 +78,8 @@ class Gnss:
         north = self._north_m + rng.gauss(0.0, errors.white_m)
         kx, ky = metres_per_degree(lat)
         accuracy = math.hypot(sigma, errors.white_m) * math.sqrt(2) + _WORSE_MS * self._blind_s
-        return Fix(lat + north / ky, lon + east / kx, accuracy)
+        # Heights come from the same signals, and are worse: all satellites are above.
+        return Fix(lat + north / ky, lon + east / kx, accuracy, _WORSE_UP * (east + north) / math.sqrt(2))
 
     def _next_outage(self, after_s: float) -> tuple[float, float]:
         if self._errors.outage_every_s <= 0:

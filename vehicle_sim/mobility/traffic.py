@@ -204,11 +204,10 @@ class Traffic:
         v.acceleration = (new - speed) / TICK_S
         v.note(t)
         mean = (speed + new) / 2
-        v.levels = v.powertrain.use(v.levels, mean, v.acceleration, move, TICK_S)
+        slope, length = self._climb(v, move) if move > 0.0 else (0.0, 0.0)
+        v.levels = v.powertrain.use(v.levels, mean, v.acceleration, length, TICK_S, slope)
         v.speed_ms = new
         v.still_s = 0.0 if new > 0.0 or red else v.still_s + TICK_S
-        if move > 0.0:
-            self._move(v, move)
 
     def _bound(self, v: Vehicle, t: float, queue_m: float) -> tuple[float, bool]:
         """The speed that the road allows at the end of the tick, and whether a red light is why.
@@ -254,6 +253,17 @@ class Traffic:
             place += 1
             to_end += self._lengths[route[place]]
         return bound, False
+
+    def _climb(self, v: Vehicle, move: float) -> tuple[float, float]:
+        """Move a vehicle, above 0; the mean slope, and how far it has driven on the slope."""
+        if self.network.heights is None:
+            self._move(v, move)
+            return 0.0, move
+        roads = self.network.roads
+        before = roads[v.road].height_at(v.offset_m)
+        self._move(v, move)
+        rise = roads[v.road].height_at(v.offset_m) - before
+        return rise / move, math.hypot(move, rise)
 
     def _move(self, v: Vehicle, move: float) -> None:
         v.odometer_m += move

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from vehicle_sim.roads import format as road_format
+from vehicle_sim.roads.elevation import Tiles
 from vehicle_sim.roads.errors import RoadsError
+from vehicle_sim.roads.heights import heights_of
 from vehicle_sim.roads.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from vehicle_sim.roads.graph import Piece
+
+_STEEP_M: Final = 20.0  # what is shorter may be steep by the rounding of its ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,8 @@ class BuildReport:
         no_turns: turns from road to road that signs forbid, or that lead nowhere.
         no_paths: the same over more than two roads.
         unread: turn restrictions that were left out, by the reason.
+        heights: "sea" or "relative", as in the file; None: nothing is known of any height.
+        steepest: rise over run of the steepest road of 20 m or more; 0 without heights.
         land: polygons by kind.
         bounds: west, south, east, north in degrees.
         size_bytes: of the file.
@@ -38,19 +46,29 @@ class BuildReport:
     no_turns: int
     no_paths: int
     unread: dict[str, int]
+    heights: Literal["sea", "relative"] | None
+    steepest: float
     land: dict[str, int]
     bounds: tuple[float, float, float, float]
     size_bytes: int
 
 
-def build(pbf: Path, out: Path, progress: Progress | None = None, *, buildings: bool = True) -> BuildReport:
+def build(
+    pbf: Path,
+    out: Path,
+    progress: Progress | None = None,
+    *,
+    buildings: bool = True,
+    heights: Path | None = None,
+) -> BuildReport:
     """Build the network of all roads open to cars in the extract and write it to `out`.
 
     `buildings` False leaves their outlines out, which makes the file of a large extract much smaller.
+    `heights` is a folder of SRTM tiles.
 
     Raises:
-        RoadsError: the extract cannot be read or has no network, `out` cannot be written, or the extra
-            `roads` is not installed.
+        RoadsError: the extract or a tile cannot be read, the extract has no network, `out` cannot be
+            written, or the extra `roads` is not installed.
     """
     report_progress = progress or silent
     try:
@@ -63,7 +81,12 @@ def build(pbf: Path, out: Path, progress: Progress | None = None, *, buildings: 
     found = extract.read_extract(pbf, buildings=buildings, progress=report_progress)
     if not found.ways:
         raise RoadsError(f"{pbf}: no road open to cars in the extract")
-    pieces = graph.split(found.ways, found.controls)
+    ground = None if heights is None else Tiles(heights).height
+    high = heights_of(found.ways, found.ele, ground)
+    datum: Literal["sea", "relative"] | None = (
+        None if high is None else "sea" if high.sea_level else "relative"
+    )
+    pieces = graph.split(found.ways, found.controls, None if high is None else high.by_node)
     report_progress("roads between junctions", len(pieces))
     closed, ambiguous = forbidden.forbidden_paths(pieces, found.restrictions)
     try:
@@ -83,6 +106,7 @@ def build(pbf: Path, out: Path, progress: Progress | None = None, *, buildings: 
             source=pbf.name,
             bbox=bounds,
             features=[*land_features, *roads],
+            heights=datum,
             no_turns=graph.numbered_paths(kept, paths),
         ),
         out,
@@ -96,6 +120,8 @@ def build(pbf: Path, out: Path, progress: Progress | None = None, *, buildings: 
         no_turns=sum(len(path) == 2 for path in paths),
         no_paths=sum(len(path) > 2 for path in paths),
         unread=dict(sorted((found.unread + ambiguous).items())),
+        heights=datum,
+        steepest=_steepest(kept),
         land=_land_counts(land_features),
         bounds=bounds,
         size_bytes=size,
@@ -115,6 +141,15 @@ def _signals(roads: Sequence[road_format.Feature]) -> int:
         for end in (road.properties.control, road.properties.control_back)
     ]
     return ends.count("signal")
+
+
+def _steepest(pieces: Sequence[Piece]) -> float:
+    slopes = [
+        abs(piece.heights[-1] - piece.heights[0]) / piece.length_m
+        for piece in pieces
+        if piece.heights and piece.length_m >= _STEEP_M
+    ]
+    return round(max(slopes, default=0.0), 3)
 
 
 def _land_counts(features: Sequence[road_format.Feature]) -> dict[str, int]:

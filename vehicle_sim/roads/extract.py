@@ -11,7 +11,7 @@ import osmium
 from vehicle_sim.roads.errors import RoadsError
 from vehicle_sim.roads.format import DECIMALS, Position
 from vehicle_sim.roads.restrictions import CONDITIONAL, KEYS, Restriction, Unread, read_restriction
-from vehicle_sim.roads.tags import NodeControl, WayTags, node_control, way_tags
+from vehicle_sim.roads.tags import NodeControl, WayTags, node_control, parse_height, way_tags
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,12 +69,14 @@ class Extract:
 
     Attributes:
         box: the header's west, south, east, north, if it has one.
+        ele: surveyed heights in metres above the sea, by node id.
         unread: restrictions that were left out, counted by the reason.
     """
 
     box: tuple[float, float, float, float] | None = None
     ways: list[Way] = field(default_factory=list)
     controls: dict[int, NodeControl] = field(default_factory=dict)
+    ele: dict[int, float] = field(default_factory=dict)
     restrictions: list[Restriction] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
     areas: list[Area] = field(default_factory=list)
@@ -107,7 +109,7 @@ def _read_objects(path: Path, extract: Extract, *, buildings: bool, progress: Pr
         osmium.FileProcessor(str(path))
         .with_locations()
         .with_areas(osmium.filter.KeyFilter(*keys))
-        .with_filter(osmium.filter.KeyFilter("highway", *KEYS, *CONDITIONAL, *keys))
+        .with_filter(osmium.filter.KeyFilter("highway", "ele", *KEYS, *CONDITIONAL, *keys))
     )
     for number, item in enumerate(objects):
         if number % _REPORT_EVERY == 0:
@@ -116,6 +118,9 @@ def _read_objects(path: Path, extract: Extract, *, buildings: bool, progress: Pr
             control = node_control(dict(item.tags))
             if control is not None:
                 extract.controls[item.id] = control
+            height = parse_height(item.tags.get("ele") or "")
+            if height is not None:
+                extract.ele[item.id] = height
         elif isinstance(item, osmium.osm.Way):
             _read_way(item, extract)
         elif isinstance(item, osmium.osm.Area):

@@ -5,17 +5,19 @@ Beside the members of GeoJSON the collection has
 - `format`: "fleetcell-roads", `version`: 3;
 - `attribution`: to be shown wherever the data are; `source`: the extract's file name;
 - `bbox`: [west, south, east, north] of the roads, degrees;
+- `heights`, where there are any: "sea" (metres above the sea) or "relative" (only differences are known);
 - `no_turns`, where there are any: lists of two roads or more that must not be driven one after the other.
   Roads are numbered from 1 in the order of the file, negative when driven from `to` to `from`.
 
-Version 1 had no `no_turns`, version 2 only pairs there; their files are still read.
+Version 1 had no `no_turns`, version 2 only pairs there and no heights; their files are still read.
 
 Each feature's property `kind` says what it is:
 
 - `road`, a LineString from node `from` to node `to` (numbers from 0). `class` is OpenStreetMap's highway
   class; `speed` the limit in km/h; `length` in metres on the ellipsoid. Where they apply: `name`;
   `oneway` true (only from -> to); `speed_back`, the limit to -> from if another; `tunnel`, `bridge` true;
-  `control` ("signal", "stop", "give_way") that a driver meets at node `to`, `control_back` at node `from`.
+  `control` ("signal", "stop", "give_way") that a driver meets at node `to`, `control_back` at node `from`;
+  `heights`, one in metres for each point of the line. Roads that meet have the same height there.
 - `water`, `park` (anything green), `building`: a Polygon, for the map only; `name` where it has one.
 
 Coordinates are rounded to 1e-6 degrees (11 cm). The same input gives the same bytes
@@ -41,6 +43,7 @@ VERSION: Final = 3
 _READ: Final = (1, 2, 3)
 ATTRIBUTION: Final = "© OpenStreetMap contributors, ODbL 1.0"
 DECIMALS: Final = 6
+_HIGHEST_M: Final = 10_000.0
 
 Position = tuple[float, float]
 """(longitude, latitude) in degrees."""
@@ -79,6 +82,7 @@ class RoadProperties(
     bridge: bool = False
     control: Literal["signal", "stop", "give_way"] | None = None
     control_back: Literal["signal", "stop", "give_way"] | None = None
+    heights: list[float] | None = None
 
 
 class LandProperties(msgspec.Struct, tag_field="kind", omit_defaults=True):
@@ -115,6 +119,7 @@ class RoadFile(msgspec.Struct, tag_field="type", tag="FeatureCollection", omit_d
     source: str
     bbox: tuple[float, float, float, float]
     features: list[Feature]
+    heights: Literal["sea", "relative"] | None = None
     no_turns: list[Annotated[tuple[int, ...], msgspec.Meta(min_length=2)]] = []
 
 
@@ -160,7 +165,7 @@ def read(path: Path) -> RoadFile:
     except msgspec.DecodeError as error:
         raise RoadsError(f"{path}: {error}") from error
     for number, feature in enumerate(file.features):
-        if problem := _problem(feature):
+        if problem := _problem(feature) or _height_problem(feature, file.heights):
             raise RoadsError(f"{path}: feature {number}: {problem}")
     return file
 
@@ -188,4 +193,19 @@ def _problem(feature: Feature) -> str | None:
         return f"length {road.length} m"
     if not all(1 <= speed <= 300 for speed in (road.speed, road.speed_back or road.speed)):
         return f"speed limit {road.speed} km/h"
+    return None
+
+
+def _height_problem(feature: Feature, heights: str | None) -> str | None:
+    road, line = feature.properties, feature.geometry
+    if not isinstance(road, RoadProperties):
+        return None
+    if (road.heights is None) is not (heights is None):
+        return "either all roads have heights or none"
+    if road.heights is None:
+        return None
+    if len(road.heights) != len(line.coordinates):
+        return f"{len(road.heights)} heights of {len(line.coordinates)} points"
+    if not all(-_HIGHEST_M <= height <= _HIGHEST_M for height in road.heights):
+        return "a height that no road has"
     return None

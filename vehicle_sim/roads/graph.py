@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +29,7 @@ class Piece:
     """A way between two junctions. `start` and `end` are OpenStreetMap node ids.
 
     `control` is met at the end by who drives in the order of the points, `control_back` at the start by
-    who drives the other way.
+    who drives the other way. `heights` are those of the positions in m, empty where they are not known.
     """
 
     way: int
@@ -40,31 +40,49 @@ class Piece:
     length_m: float
     control: Control | None = None
     control_back: Control | None = None
+    heights: list[float] = field(default_factory=list)
 
 
-def split(ways: Sequence[Way], controls: Mapping[int, NodeControl]) -> list[Piece]:
-    """Cut the ways at every node that two of them share, that a way passes twice, or that has a control."""
+def split(
+    ways: Sequence[Way], controls: Mapping[int, NodeControl], heights: Mapping[int, float] | None = None
+) -> list[Piece]:
+    """Cut the ways at every node that two of them share, that a way passes twice, or that has a control.
+
+    `heights`: in m, of all nodes.
+    """
     uses = Counter(node for way in ways for node in way.nodes)
     uses.update(node for way in ways for node in (way.nodes[0], way.nodes[-1]))  # ends always cut
     pieces = []
     for way in sorted(ways, key=lambda w: (w.id, w.nodes)):
         cuts = [i for i, node in enumerate(way.nodes) if uses[node] > 1 or node in controls]
-        own = [piece for a, b in pairwise(cuts) if (piece := _piece(way, a, b))]
+        own = [piece for a, b in pairwise(cuts) if (piece := _piece(way, a, b, heights))]
         _place_controls(own, controls)
         pieces += own
     return pieces
 
 
-def _piece(way: Way, begin: int, end: int) -> Piece | None:
-    positions = [way.positions[begin]]
-    for position in way.positions[begin + 1 : end + 1]:
-        if position != positions[-1]:  # nodes nearer than the rounding fall together
-            positions.append(position)
-    if len(positions) < 2:
+def _piece(way: Way, begin: int, end: int, heights: Mapping[int, float] | None) -> Piece | None:
+    points = [begin]
+    for point in range(begin + 1, end + 1):
+        if way.positions[point] != way.positions[points[-1]]:  # nodes nearer than the rounding fall together
+            points.append(point)
+    if len(points) < 2:
         return None
+    positions = [way.positions[point] for point in points]
     lons, lats = zip(*positions, strict=True)
-    length = round(_GEOD.line_length(lons, lats), _CENTIMETRES)
-    return Piece(way.id, way.tags, way.nodes[begin], way.nodes[end], positions, length)
+    piece = Piece(
+        way.id,
+        way.tags,
+        way.nodes[begin],
+        way.nodes[end],
+        positions,
+        round(_GEOD.line_length(lons, lats), _CENTIMETRES),
+    )
+    if heights is not None:
+        # Nodes that fall together at an end have the height of the one that other roads share.
+        nodes = [piece.start, *(way.nodes[point] for point in points[1:-1]), piece.end]
+        piece.heights = [round(heights[node], _CENTIMETRES) for node in nodes]
+    return piece
 
 
 def _place_controls(pieces: Sequence[Piece], controls: Mapping[int, NodeControl]) -> None:
@@ -237,5 +255,6 @@ def _feature(piece: Piece, numbers: Mapping[int, int]) -> Feature:
             bridge=tags.bridge,
             control=control.value if control else None,
             control_back=control_back.value if control_back and not oneway else None,
+            heights=(piece.heights[::-1] if turned else piece.heights) or None,
         ),
     )

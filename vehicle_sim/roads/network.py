@@ -7,7 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from vehicle_sim.roads import format as road_format
 from vehicle_sim.roads.errors import RoadsError
@@ -49,6 +49,7 @@ class Road:
         headings: degrees of each segment, one fewer than points.
         bends: (metres from the start, radius in m) of the corners on the way, ends left out.
         reverse: index of the other direction, None on a one-way road.
+        heights_m: of each point; empty where heights are not known.
     """
 
     index: int
@@ -66,6 +67,7 @@ class Road:
     headings: tuple[float, ...]
     bends: tuple[tuple[float, float], ...]
     reverse: int | None
+    heights_m: tuple[float, ...] = ()
 
     def at(self, offset_m: float) -> tuple[float, float, float]:
         """(longitude, latitude, heading) in degrees, `offset_m` metres from the start, clamped."""
@@ -75,6 +77,15 @@ class Road:
         share = min(max((offset_m - begin) / (offsets[i + 1] - begin), 0.0), 1.0)
         (lon1, lat1), (lon2, lat2) = self.points[i], self.points[i + 1]
         return lon1 + (lon2 - lon1) * share, lat1 + (lat2 - lat1) * share, self.headings[i]
+
+    def height_at(self, offset_m: float) -> float:
+        """The height in m there, clamped; 0 where heights are not known."""
+        if not self.heights_m:
+            return 0.0
+        offsets, heights = self.offsets_m, self.heights_m
+        i = bisect_right(offsets, offset_m, 1, len(offsets) - 1) - 1
+        share = min(max((offset_m - offsets[i]) / (offsets[i + 1] - offsets[i]), 0.0), 1.0)
+        return heights[i] + (heights[i + 1] - heights[i]) * share
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +105,8 @@ class RoadNetwork:
             come from somewhere. A road's index is the state of who begins there; states of others follow,
             where there are any.
         state_roads: the road of each state; `state_times_s`: its time.
+        heights: "sea", where roads have heights above the sea; "relative", where they are right but for what
+            all have too much or too little; None: they have none.
     """
 
     roads: Sequence[Road]
@@ -107,6 +120,7 @@ class RoadNetwork:
     onward: Sequence[tuple[int, ...]]
     state_roads: Sequence[int]
     state_times_s: Sequence[float]
+    heights: Literal["sea", "relative"] | None = None
 
     @property
     def length_m(self) -> float:
@@ -151,6 +165,7 @@ def load(path: Path | None = None) -> RoadNetwork:
         onward=[states.following[state] for state in range(len(states.paths))],
         state_roads=state_roads,
         state_times_s=[times_s[road] for road in state_roads],
+        heights=file.heights,
         times_s=times_s,
         starts_m=list(accumulate(road.length_m for road in roads)),
         bounds=file.bbox,
@@ -176,6 +191,7 @@ def _directions(
         tunnel=properties.tunnel,
         bridge=properties.bridge,
         control=properties.control_back,
+        heights=properties.heights and properties.heights[::-1],
     )
     return [forth, _road(path, index + 1, tuple(reversed(points)), turned, index)]
 
@@ -214,6 +230,7 @@ def _road(
         headings=tuple(heading for _, heading in segments),
         bends=_bends(offsets, segments),
         reverse=reverse,
+        heights_m=tuple(properties.heights or ()),
     )
 
 

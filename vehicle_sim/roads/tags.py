@@ -6,6 +6,7 @@ speeds without a tag are Finland's for the class of road.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,6 +40,12 @@ RANK: Final[dict[str, int]] = {kind: rank for rank, kind in enumerate(DEFAULT_SP
 _ZONE_SPEED: Final = {"motorway": 120, "trunk": 100, "rural": 80, "urban": 50, "living_street": 20, "walk": 7}
 _KMH_PER: Final = {"": 1.0, "km/h": 1.0, "kmh": 1.0, "kph": 1.0, "mph": 1.609344, "knots": 1.852}
 _NUMBER: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z/]*)")
+_INCLINE: Final = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*(%|°)")
+_HEIGHT: Final = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*m?")
+_UP: Final = 0.04  # chosen, for who only says that it goes up
+_STEEPEST: Final = 0.5  # the steepest streets have 0.35
+_DEEPEST_M: Final = -450.0  # the shore of the Dead Sea
+_HIGHEST_M: Final = 6500.0  # roads end below
 _FASTEST: Final = 150
 _SLOWEST: Final = 5
 
@@ -59,6 +66,14 @@ _CONTROLS: Final = {"traffic_signals": Control.SIGNAL, "stop": Control.STOP, "gi
 
 
 @dataclass(frozen=True, slots=True)
+class Incline:
+    """Rise over run in the order of the way's nodes; not `told`: only up or down is, the rest is chosen."""
+
+    slope: float
+    told: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WayTags:
     """One way as driven. Speeds in km/h; `forward` is the order of the way's nodes."""
 
@@ -70,6 +85,7 @@ class WayTags:
     speed_backward: int
     tunnel: bool
     bridge: bool
+    incline: Incline | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +115,7 @@ def way_tags(tags: Tags) -> WayTags | None:
         speed_backward=_speed(kind, tags, "maxspeed:backward"),
         tunnel=tags.get("tunnel", "no") != "no" or tags.get("covered") == "yes",
         bridge=tags.get("bridge", "no") != "no",
+        incline=parse_incline(tags.get("incline", "")),
     )
 
 
@@ -147,6 +164,26 @@ def _one_speed(text: str) -> int | None:
         return None
     speed = round(float(match[1]) * _KMH_PER[match[2]])
     return min(max(speed, _SLOWEST), _FASTEST) if speed > 0 else None
+
+
+def parse_incline(text: str) -> Incline | None:
+    """An incline tag (`10%`, `-5 %`, `3°`, `up`, `down`); None when it is none that a road has."""
+    text = text.strip().lower()
+    if text in {"up", "down"}:
+        return Incline(_UP if text == "up" else -_UP, told=False)
+    match = _INCLINE.fullmatch(text.replace(",", "."))
+    if match is None:
+        return None
+    slope = float(match[1])
+    slope = slope / 100 if match[2] == "%" else math.tan(math.radians(slope)) if abs(slope) < 90 else math.inf
+    return Incline(slope, told=True) if abs(slope) <= _STEEPEST else None
+
+
+def parse_height(text: str) -> float | None:
+    """An `ele` tag in metres above the sea (`12.5`, `12 m`); None when it is no height on this Earth."""
+    match = _HEIGHT.fullmatch(text.strip().lower())
+    height = float(match[1]) if match else math.inf
+    return height if _DEEPEST_M <= height <= _HIGHEST_M else None
 
 
 def node_control(tags: Tags) -> NodeControl | None:

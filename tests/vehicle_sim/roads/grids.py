@@ -16,12 +16,18 @@ _CONTROLS: tuple[Literal["signal", "stop", "give_way"] | None, ...] = ("signal",
 
 
 def grid(
-    size: int, block_m: float, *, no_turns: bool = False, no_paths: Sequence[tuple[int, ...]] = ()
+    size: int,
+    block_m: float,
+    *,
+    no_turns: bool = False,
+    no_paths: Sequence[tuple[int, ...]] = (),
+    hill_m: float | None = None,
 ) -> RoadNetwork:
     """`size` times `size` junctions; every fifth street one-way, and controls of each sort.
 
     no_turns: forbid turns at some junctions, by streets that end there as they are drawn.
     no_paths: forbid these too, in the numbers of the file.
+    hill_m: how high the middle lies above the corners, which are 100 m above the sea.
     """
     kx, ky = metres_per_degree(_SOUTH)
     places = [
@@ -43,6 +49,7 @@ def grid(
             length=length,
             oneway=number % 5 == 4,
             control="signal" if signal else _CONTROLS[1 + number % 3],
+            heights=None if hill_m is None else [_height(node, size, hill_m) for node in (start, end)],
         )
         features.append(Feature(LineString([places[start], places[end]]), road))
     turns: list[tuple[int, ...]] = [*no_paths]
@@ -51,7 +58,22 @@ def grid(
             onward = [n for n, (start, _) in enumerate(pairs) if start == end]
             if len(onward) == 2:
                 turns.append((number + 1, onward[number % 2] + 1))
-    file = RoadFile("fleetcell-roads", 3, ATTRIBUTION, "grid", (*places[0], *places[-1]), features, turns)
+    file = RoadFile(
+        "fleetcell-roads",
+        3,
+        ATTRIBUTION,
+        "grid",
+        (*places[0], *places[-1]),
+        features,
+        heights=None if hill_m is None else "sea",
+        no_turns=turns,
+    )
     with tempfile.TemporaryDirectory() as folder:
         write(file, Path(folder) / "grid.gz")
         return load(Path(folder) / "grid.gz")
+
+
+def _height(node: int, size: int, hill_m: float) -> float:
+    middle = (size - 1) / 2
+    away = max(abs(node % size - middle), abs(node // size - middle)) / middle
+    return 100.0 + hill_m * (1.0 - away)

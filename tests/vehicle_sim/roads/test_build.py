@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.vehicle_sim.roads.osm_files import SQUARE_NODES, SQUARE_WAYS, write_extract
+from tests.vehicle_sim.roads.test_elevation import write_plane
 from vehicle_sim.roads import RoadsError, build, load
 from vehicle_sim.roads.tags import Control
 
@@ -49,6 +50,38 @@ def test_the_same_extract_gives_the_same_bytes(tmp_path: Path) -> None:
     build(extract, tmp_path / "a")
     build(extract, tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_heights_of_tags_and_tiles(tmp_path: Path) -> None:
+    """The way from 1 to 4 is drawn against the driving, and says that it rises from 1 to 4."""
+    ways = [
+        (number, nodes, {**tags, "incline": "5%"} if number == 12 else tags)
+        for number, nodes, tags in SQUARE_WAYS
+    ]
+    extract = write_extract(tmp_path / "square.osm.pbf", SQUARE_NODES, ways)
+    flat = build(extract, tmp_path / "tags.gz")
+    assert flat.heights == "relative"
+    assert 0.01 < flat.steepest < 0.05
+    network = load(tmp_path / "tags.gz")
+    assert network.heights == "relative"
+    (down,) = [road for road in network.roads if road.tunnel]  # driven from 4 to 1
+    assert down.heights_m[0] > down.heights_m[-1] + 2
+    for road in network.roads:
+        for after in network.successors[road.index]:
+            assert network.roads[after].heights_m[0] == road.heights_m[-1]
+
+    tiles = tmp_path / "tiles"
+    tiles.mkdir()
+    write_plane(tiles / "N60E025.hgt", 0, 11_112, base_m=20)  # 10 m in 100 m to the north
+    hilly = build(extract, tmp_path / "tiles.gz", heights=tiles)
+    assert hilly.heights == "sea"
+    network = load(tmp_path / "tiles.gz")
+    (south,) = [r for r in network.roads if r.name == "South" and r.points[0] == (25.0, 60.0)]
+    assert south.heights_m[0] == pytest.approx(20, abs=3)
+    (down,) = [road for road in network.roads if road.tunnel]
+    assert 4 < down.heights_m[0] - down.heights_m[-1] < 10
+    with pytest.raises(RoadsError, match="no such folder"):
+        build(extract, tmp_path / "x.gz", heights=tmp_path / "none")
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,9 @@ def change(**properties: Any) -> dict[str, Any]:
             "not a LineString",
         ),
         (("features", 0, "properties"), {"kind": "water"}, "land is not a Polygon"),
+        (("heights",), "sea", "feature 0: either all roads have heights or none"),
+        (("heights",), "moon", "Invalid enum value 'moon'"),
+        (("features", 0, "properties", "heights"), [1.0, 2.0], "either all roads have heights or none"),
     ],
 )
 def test_what_is_wrong_is_told(tmp_path: Path, where: tuple[Any, ...], value: Any, reason: str) -> None:
@@ -127,3 +130,16 @@ def test_what_is_no_such_file_is_told(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(RoadsError, match="cannot be written"):
         write(FILE, tmp_path / "none" / "r.gz")
+
+
+@pytest.mark.parametrize(
+    ("heights", "reason"), [([1.0], "1 heights of 2 points"), ([1.0, 1e6], "a height that no road has")]
+)
+def test_heights_are_one_for_each_point(tmp_path: Path, heights: list[float], reason: str) -> None:
+    write(FILE, tmp_path / "r.gz")
+    document: Any = json.loads(gzip.decompress((tmp_path / "r.gz").read_bytes()))
+    document["heights"] = "relative"
+    document["features"][0]["properties"]["heights"] = heights
+    (tmp_path / "r.gz").write_text(json.dumps(document))
+    with pytest.raises(RoadsError, match=f"feature 0: {reason}"):
+        read(tmp_path / "r.gz")

@@ -85,6 +85,25 @@ def test_positions_on_a_road(tmp_path: Path) -> None:
     assert forth.at(forth.offsets_m[1] / 2) == pytest.approx((25.005, 60.0, 90.0), abs=0.01)
 
 
+def test_heights_on_a_road(tmp_path: Path) -> None:
+    made = road(0, 1, [A, B, C], heights=[10.0, 30.0, 20.0])
+    file = RoadFile(
+        "fleetcell-roads", 3, ATTRIBUTION, "t", (25.0, 60.0, 25.01, 60.005), [made], heights="sea"
+    )
+    write(file, tmp_path / "r.gz")
+    loaded = load(tmp_path / "r.gz")
+    forth, back = loaded.roads
+    assert loaded.heights == "sea"
+    assert [forth.height_at(m) for m in (-1, 0, forth.offsets_m[1] / 2, forth.offsets_m[1], 1e9)] == [
+        10, 10, 20, 30, 20
+    ]  # fmt: skip
+    assert back.heights_m == (20, 30, 10)
+    assert back.height_at(40) == pytest.approx(forth.height_at(forth.length_m - 40))
+    flat = network(tmp_path / "flat.gz", road(0, 1, [A, B]))
+    assert flat.heights is None
+    assert flat.roads[0].height_at(5) == 0
+
+
 def test_what_cannot_be_driven_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RoadsError, match="no road leads on from node 1"):
         network(tmp_path / "r.gz", road(0, 1, [A, B], oneway=True))

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vehicle_sim.roads.tags import Control, NodeControl, node_control, parse_speed, way_tags
+from vehicle_sim.roads.tags import (
+    Control,
+    Incline,
+    NodeControl,
+    node_control,
+    parse_height,
+    parse_incline,
+    parse_speed,
+    way_tags,
+)
 
 ROAD = {"highway": "residential"}
 
@@ -136,3 +145,45 @@ def test_names_tunnels_and_bridges() -> None:
 )
 def test_node_control(tags: dict[str, str], expected: NodeControl | None) -> None:
     assert node_control(tags) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "incline"),
+    [
+        ("10%", Incline(0.1, told=True)),
+        ("-4.5 %", Incline(-0.045, told=True)),
+        ("7,5%", Incline(0.075, told=True)),
+        ("0%", Incline(0.0, told=True)),
+        ("45°", None),  # no road
+        ("up", Incline(0.04, told=False)),
+        ("Down", Incline(-0.04, told=False)),
+        ("up/down", None),
+        ("10", None),
+        ("steep", None),
+        ("-90°", None),
+        ("", None),
+    ],
+)
+def test_parse_incline(text: str, incline: Incline | None) -> None:
+    assert parse_incline(text) == incline
+
+
+def test_an_incline_in_degrees() -> None:
+    incline = parse_incline("-10°")
+    assert incline is not None
+    assert incline.slope == pytest.approx(-0.1763, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "metres"),
+    [("12", 12.0), ("12.5 m", 12.5), ("-3m", -3.0), ("8849", None), ("300 ft", None), ("", None)],
+)
+def test_parse_height(text: str, metres: float | None) -> None:
+    assert parse_height(text) == metres
+
+
+@given(st.text(max_size=12))
+def test_no_height_tag_breaks_the_build(text: str) -> None:
+    incline, height = parse_incline(text), parse_height(text)
+    assert incline is None or abs(incline.slope) <= 0.5
+    assert height is None or -450 <= height <= 6500
