@@ -47,11 +47,9 @@ def _worker(value: str) -> str:
 
 
 def _broker_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("ws", "wss", "mqtt", "mqtts") or not parts.hostname:
-        raise ValueError(
-            "use ws://, wss://, mqtt:// or mqtts:// with a host, such as ws://127.0.0.1:9001/mqtt"
-        )
+    from fleetcell.mqtt.address import parse_url  # noqa: PLC0415 - brings paho, which few commands need
+
+    parse_url(value)
     return value
 
 

@@ -39,7 +39,7 @@ def db_verify(
     """Derive rollups, trips and stops anew and compare. Changes nothing; exit 1 when something differs."""
     start = moment(since, "--since")
     wrong = asyncio.run(
-        _verify(_owner(dsn, data), vehicle or None, None if start is None else datetime.fromisoformat(start))
+        _verify(owner(dsn, data), vehicle or None, None if start is None else datetime.fromisoformat(start))
     )
     if wrong:
         raise typer.Exit(1)
@@ -80,7 +80,7 @@ def db_replay_dead_letters(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be stored.")] = False,
 ) -> None:
     """Take dead letters in once more, after what refused them was mended; what is stored is none any more."""
-    asyncio.run(_replay(_owner(dsn, data), vehicle, only_try=dry_run))
+    asyncio.run(_replay(owner(dsn, data), vehicle, only_try=dry_run))
 
 
 async def _replay(dsn: str, vehicle: str | None, *, only_try: bool) -> None:
@@ -162,7 +162,8 @@ async def _server(dsn: str | None, data: Path) -> AsyncIterator[str]:
             yield embedded.dsn("owner")
 
 
-def _owner(dsn: str | None, data: Path) -> str:
+def owner(dsn: str | None, data: Path) -> str:
+    """The database named, or that of `fleetcell up` on the data directory, which has to run."""
     from ingest.embedded import EmbeddedPostgres
 
     return dsn or EmbeddedPostgres(layout(data).postgres).dsn("owner")

@@ -10,12 +10,11 @@ from pydantic import SecretStr
 from rich.table import Table
 
 from fleetcell.cli.common import DEFAULT_DATA, DataDir, console, layout, print_error
+from fleetcell.cli.database import Dsn, owner
 from fleetcell.contract.errors import ConfigError
 
 certs = typer.Typer(help="Certificates for development.", no_args_is_help=True)
 db = typer.Typer(help="The database's schema.", no_args_is_help=True)
-
-Dsn = Annotated[str, typer.Option(envvar="FLEETCELL_DSN", help="PostgreSQL; the schema's owner.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -73,24 +72,24 @@ def check_config(
         raise typer.Exit(2)
 
 
-@db.command("migrate", epilog="Example: FLEETCELL_DSN=postgresql://... fleetcell db migrate")
-def db_migrate(dsn: Dsn) -> None:
+@db.command("migrate", epilog="Example: fleetcell db migrate --dsn postgresql://user:password@host/database")
+def db_migrate(data: DataDir = DEFAULT_DATA, dsn: Dsn = None) -> None:
     """Bring the schema up to date, and say which tier the database is."""
     import asyncio
 
     from ingest.database import migrate
 
-    print(f"the schema is up to date; tier: {asyncio.run(migrate(dsn)).value}")
+    print(f"the schema is up to date; tier: {asyncio.run(migrate(owner(dsn, data))).value}")
 
 
-@db.command("status", epilog="Example: FLEETCELL_DSN=postgresql://... fleetcell db status")
-def db_status(dsn: Dsn) -> None:
+@db.command("status", epilog="Example: fleetcell db status")
+def db_status(data: DataDir = DEFAULT_DATA, dsn: Dsn = None) -> None:
     """Which tier the database is. Changes nothing."""
     import asyncio
 
     from ingest.database import describe
 
-    print(asyncio.run(describe(dsn)))
+    print(asyncio.run(describe(owner(dsn, data))))
 
 
 @certs.command("make", epilog="Example: fleetcell certs make --host broker.example.org --unit veh-0001")

@@ -63,10 +63,17 @@ def up(
     """Start everything: database, broker, ingest, dashboard, simulated vehicles. Ctrl-C stops it."""
     import asyncio
 
+    from fleetcell.contract.errors import ConfigError
     from fleetcell.contract.topics import check_name
+    from fleetcell.mqtt.address import parse_url
     from fleetcell.up.platform import Platform, UpOptions
     from vehicle_sim.links import check_profile
 
+    if broker is not None:
+        try:
+            parse_url(broker)
+        except ValueError as error:
+            raise ConfigError(f"--broker: {error}") from None
     options = UpOptions(
         vehicles=vehicles,
         port=port,
