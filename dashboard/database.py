@@ -68,7 +68,8 @@ class Database:
     def __init__(self, dsn: str, *, size: int = 10) -> None:
         self._dsn = dsn
         self._size = size
-        self._pool: Pool | None = None
+        self._opened: Pool | None = None
+        self._pool: Pool | None = None  # the same, once the schema is there
         self.last_error: str | None = None
 
     async def open(self) -> None:
@@ -89,8 +90,8 @@ class Database:
 
     async def close(self) -> None:
         """Close the pool, running statements included."""
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
+        pool, self._opened, self._pool = self._opened, None, None
+        if pool is not None:
             pool.terminate()
 
     async def fetch(self, name: str, *arguments: Any) -> list[Row]:
@@ -169,10 +170,10 @@ class Database:
             connection.terminate()
 
     async def _try_open(self) -> str | None:
-        """Open the pool; a reason when that is not possible yet."""
+        """Open the pool, for others once the schema is there; a reason when that is not possible yet."""
         try:
-            if self._pool is None:
-                self._pool = await asyncpg.create_pool(
+            if self._opened is None:
+                self._opened = await asyncpg.create_pool(
                     self._dsn,
                     min_size=1,
                     max_size=self._size,
@@ -181,10 +182,14 @@ class Database:
                     server_settings=_SESSION,
                     init=_prepare,
                 )
-            ready = await self.fetch_value("schema_ready")
-        except (*UNREACHABLE, DatabaseUnavailableError, asyncpg.PostgresError, ValueError) as error:
+            async with self._opened.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                ready = await connection.fetchval(sql("schema_ready"))
+        except (*UNREACHABLE, asyncpg.PostgresError, ValueError) as error:
             return describe(error)
-        return None if ready else "the schema is not there yet: ingest makes it when it starts"
+        if not ready:
+            return "the schema is not there yet: ingest makes it when it starts"
+        self._pool = self._opened
+        return None
 
 
 def describe(error: BaseException) -> str:
