@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,6 +89,15 @@ def test_retained_messages_are_the_last_of_each_matching_topic(
         store.put(Message(Topic(topic), b"", 0))
     assert store.count == 0
     assert not store._root.children
+
+
+@pytest.mark.parametrize("order", [("a/#", "a/b", "+/b"), ("+/b", "a/b", "a/#"), ("a/b", "+/b", "a/#")])
+def test_overlapping_filters_bring_a_message_once_at_the_highest_qos(order: tuple[str, ...]) -> None:
+    for best in order:
+        tree = SubscriptionTree()
+        for topic_filter in order:
+            tree.add(topic_filter, session("x"), 2 if topic_filter == best else 0)
+        assert names(tree.match("a/b")) == {"x": 2}
 
 
 def test_a_change_of_subscriptions_is_seen_by_the_version() -> None:
