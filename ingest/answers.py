@@ -80,17 +80,13 @@ class Answers:
     async def _send_part(self) -> None:
         part = list(self._acks)[:PART]
         sending = [(vehicle, self._acks.pop((vehicle, what))) for vehicle, what in part]
-        results = await asyncio.gather(
-            *(
-                self._bridge.publish(vehicle_topic(self._region, vehicle, Channel.ACK), payload, qos=1)
-                for vehicle, payload in sending
-            ),
-            return_exceptions=True,
-        )
-        failures = [result for result in results if isinstance(result, BaseException)]
-        if failures:
-            self._metrics.unanswered.inc(len(failures))
-            raise failures[0]
+        try:
+            await self._bridge.publish_all(
+                [(vehicle_topic(self._region, vehicle, Channel.ACK), payload) for vehicle, payload in sending]
+            )
+        except NotConnectedError:
+            self._metrics.unanswered.inc(len(sending))  # some may have come: more are told than were lost
+            raise
 
     async def _send_positions(self) -> None:
         topic = positions_topic(self._region)

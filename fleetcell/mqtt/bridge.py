@@ -152,6 +152,19 @@ class MqttBridge:
             raise NotConnectedError(self.last_error or "not connected yet")
         await self._session.publish(topic, payload, qos, retain)
 
+    async def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Publish (topic, payload) pairs with QoS 1; returns when all are acknowledged.
+
+        Cheaper than to wait for each by itself. Waits for room as `publish` does.
+
+        Raises:
+            NotConnectedError: no session, or it ended before the last PUBACK. The broker may still have some.
+            ValueError: no valid topic name; those before it are on their way.
+        """
+        if self._session is None or not self.connected:
+            raise NotConnectedError(self.last_error or "not connected yet")
+        await self._session.publish_all(messages)
+
     def publish_nowait(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> bool:
         """Publish without waiting for an acknowledgement; False when not connected or full."""
         if self._session is None or not self.connected:

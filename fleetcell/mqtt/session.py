@@ -8,10 +8,18 @@ import asyncio
 import struct
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import structlog
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import (
+    PUBACK,
+    PUBLISH,
+    Client,
+    ConnectFlags,
+    DisconnectFlags,
+    MQTTMessage,
+    MQTTMessageInfo,
+)
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.matcher import MQTTMatcher
 from paho.mqtt.properties import Properties
@@ -26,6 +34,7 @@ _SILENCE = 1.5  # keep-alive intervals without a byte; the broker's own limit to
 _FLUSH_S = 2.0  # for what was written last, DISCONNECT above all, to reach the broker
 _TIMER_MARGIN = 0.02  # seconds
 
+_PACKET_ID = struct.Struct(">H")
 _PUBACK = struct.Struct(">BBH")  # type, length, packet id (MQTT 3.1.1, 3.4)
 
 _NOBODY = "fleetcell/echo"  # a filter that is never subscribed
@@ -44,13 +53,29 @@ class _NoFilters(MQTTMatcher):
 _NO_FILTERS = _NoFilters()  # type: ignore[no-untyped-call]  # paho has no types there
 
 
+class _Acknowledgement:
+    """What one or several packets wait for."""
+
+    __slots__ = ("done", "left")
+
+    def __init__(self, done: asyncio.Future[None], left: int) -> None:
+        self.done = done
+        self.left = left
+
+    def one_came(self) -> None:
+        """Of so many as are left."""
+        self.left -= 1
+        if not self.left and not self.done.done():
+            self.done.set_result(None)
+
+
 class _Codec(Client):
     """paho on a given wire. `_create_socket` is paho's only seam for a transport that is no socket.
 
     The attributes of paho's own client have slots: a dictionary of them is 1 KiB larger, each time.
     """
 
-    __slots__ = ("_wire", *vars(Client(CallbackAPIVersion.VERSION2)))
+    __slots__ = ("_wire", "answered", "under_way", *vars(Client(CallbackAPIVersion.VERSION2)))
 
     def __init__(self, wire: Wire, client_id: str) -> None:
         super().__init__(
@@ -61,6 +86,9 @@ class _Codec(Client):
         )
         self._wire = wire
         self._on_message_filtered = _NO_FILTERS
+        # By packet id what waits for the answer; None: nobody does, but it counts.
+        self.under_way: dict[int, _Acknowledgement | None] = {}
+        self.answered: Callable[[int], None]
 
     def _create_socket(self) -> Wire:
         return self._wire
@@ -71,11 +99,47 @@ class _Codec(Client):
         return self._wire.recv(bufsize)
 
     def _send_puback(self, mid: int) -> MQTTErrorCode:
-        try:
-            self._wire.send(_PUBACK.pack(0x40, 2, mid))
-        except BrokenPipeError:
-            return MQTTErrorCode.MQTT_ERR_CONN_LOST
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
+        return self._packet_queue(PUBACK, _PUBACK.pack(PUBACK, 2, mid), mid, 0)
+
+    def _packet_queue(
+        self, command: int, packet: bytes | bytearray, mid: int, qos: int, info: MQTTMessageInfo | None = None
+    ) -> MQTTErrorCode:
+        if (command & 0xF0 == PUBACK or (command & 0xF0 == PUBLISH and qos)) and not self._out_packet:
+            try:
+                self._wire.send(packet)
+            except BrokenPipeError:
+                pass  # paho sees to it
+            else:
+                return MQTTErrorCode.MQTT_ERR_SUCCESS
+        return super()._packet_queue(command, packet, mid, qos, info)
+
+    # paho keeps each message of QoS 1 until its PUBACK, to send it again in its next session. Here no session
+    # has a next one, and the caller keeps it: of a message that is on its way only the packet id is known.
+
+    def publish_once(self, topic: bytes, payload: bytes, retain: bool) -> int:
+        """Publish with QoS 1; the packet id, which `answered` is told with the PUBACK.
+
+        Raises:
+            ValueError: no valid topic name.
+            ConnectionError: the connection is lost.
+        """
+        if not topic:
+            raise ValueError("Invalid topic.")
+        self._raise_for_invalid_topic(topic)
+        mid = self._mid_generate()
+        while mid in self.under_way:
+            mid = self._mid_generate()
+        if self._send_publish(mid, topic, payload, 1, retain) is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise ConnectionError("connection lost")
+        self.under_way[mid] = None
+        return mid
+
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
+        packet = self._in_packet["packet"]
+        if cmd == "PUBACK" and len(packet) == _PACKET_ID.size:
+            self.answered(*_PACKET_ID.unpack(packet))
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        return super()._handle_pubackcomp(cmd)
 
 
 class Session:
@@ -96,7 +160,6 @@ class Session:
         self._accepted: asyncio.Future[None] | None = None
         self._granted: dict[int, asyncio.Future[list[ReasonCode]]] = {}
         self._unawaited: dict[int, list[str]] = {}  # filters by packet id
-        self._acks: dict[int, asyncio.Future[None]] = {}
         self._waiting: list[asyncio.Future[None]] = []  # publishers, for room in a queue
         self._timer: asyncio.TimerHandle | None = None
         self._pinged = 0.0  # time.monotonic() of the last PINGREQ
@@ -121,6 +184,7 @@ class Session:
         client.on_subscribe = self._on_subscribe
         client.on_unsubscribe = self._on_unsubscribe
         client.on_publish = self._on_publish
+        client.answered = self._answered
         client.on_message = self._on_message
         client.max_inflight_messages_set(0)  # no second queue: the next line is the only limit
         client.max_queued_messages_set(_MAX_UNACKNOWLEDGED)
@@ -174,8 +238,7 @@ class Session:
         mid = self._client.unsubscribe(_NOBODY)[1]
         if mid is None:
             raise NotConnectedError("connection lost before UNSUBSCRIBE")
-        self._acks[mid] = self._promise()
-        await self._acks[mid]
+        await self._answer(mid)
 
     def disconnect(self) -> None:
         """Send DISCONNECT, so that the broker drops the will, and close."""
@@ -197,8 +260,24 @@ class Session:
             await self._room()
         self._wake()  # there may be room for the next one too
         if qos:
-            self._acks[mid] = self._promise()
-            await self._acks[mid]
+            await self._answer(mid)
+
+    async def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """As MqttBridge.publish_all."""
+        if not messages:
+            return
+        all_came = _Acknowledgement(self._promise(), len(messages))
+        try:
+            for topic, payload in messages:
+                while (mid := self._try_publish(topic, payload, 1, retain=False)) is None:
+                    await self._room()
+                self._client.under_way[mid] = all_came
+        except BaseException:
+            if not all_came.done.cancel():
+                all_came.done.exception()  # nobody asks for it any more
+            raise
+        self._wake()
+        await all_came.done
 
     def publish_nowait(self, topic: str, payload: bytes, qos: int, retain: bool) -> bool:
         """As MqttBridge.publish_nowait."""
@@ -210,6 +289,13 @@ class Session:
             raise NotConnectedError(self.closed.result())
         if not self._wire.writable:
             return None
+        if qos == 1:
+            if len(self._client.under_way) >= _MAX_UNACKNOWLEDGED:
+                return None
+            try:
+                return self._client.publish_once(topic.encode(), payload, retain)
+            except ConnectionError as error:
+                raise NotConnectedError(str(error)) from None
         info = self._client.publish(topic, payload, qos, retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             return None
@@ -303,12 +389,16 @@ class Session:
         self, _client: Client, _data: object, mid: int, _reason: ReasonCode, _props: Properties | None
     ) -> None:
         self._answered(mid)
-        self._wake()
 
     def _answered(self, mid: int) -> None:
-        ack = self._acks.pop(mid, None)
-        if ack is not None and not ack.done():
-            ack.set_result(None)
+        waiting = self._client.under_way.pop(mid, None)
+        if waiting is not None:
+            waiting.one_came()
+        self._wake()
+
+    async def _answer(self, mid: int) -> None:
+        waiting = self._client.under_way[mid] = _Acknowledgement(self._promise(), 1)
+        await waiting.done
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         self._receive(Message(message.topic, bytes(message.payload), message.qos, message.retain))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fleetcell.mqtt import Message, MqttBridge
+from fleetcell.mqtt import Message, MqttBridge, NotConnectedError
 
 if TYPE_CHECKING:
     import ssl
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fleetcell.mqtt.wire import Wire
 
 CONNACK = b"\x20\x02\x00\x00"
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 
 
 class Broker(asyncio.Transport):
@@ -120,3 +120,68 @@ async def test_a_long_turn_does_not_gather_without_bound(broker: Broker) -> None
     await bridge.disconnect()
     await running
     assert sum(data.count(b"\x30") for data in broker.writes) == 100
+
+
+async def test_many_are_published_and_acknowledged_at_once(broker: Broker) -> None:
+    bridge, running = await connected(broker, [])
+    sending = asyncio.create_task(bridge.publish_all([("t", b"%d" % number) for number in range(3)]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    stream = b"".join(broker.writes)
+    packet_ids = [stream[at + 5 : at + 7] for at in range(0, len(stream), 8)]
+    assert stream == b"".join(
+        b"\x32\x06\x00\x01t" + packet_id + b"%d" % number for number, packet_id in enumerate(packet_ids)
+    )
+    assert len(set(packet_ids)) == 3
+    for packet_id in packet_ids:
+        await asyncio.sleep(0)
+        assert not sending.done()
+        broker.say(b"\x40\x02" + packet_id)
+    await asyncio.wait_for(sending, LIMIT_S)
+    await bridge.publish_all([])
+    await bridge.disconnect()
+    await running
+
+
+async def test_many_of_which_one_is_not_acknowledged_are_a_failure(broker: Broker) -> None:
+    bridge, running = await connected(broker, [])
+    sending = asyncio.create_task(bridge.publish_all([("t", b"1"), ("t", b"2")]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    broker.say(b"\x40\x02" + b"".join(broker.writes)[5:7])
+    bridge.close()
+    with pytest.raises(NotConnectedError):
+        await asyncio.wait_for(sending, LIMIT_S)
+    await running
+    with pytest.raises(NotConnectedError):
+        await bridge.publish_all([("t", b"3")])
+
+
+async def test_of_many_no_more_are_under_way_than_may_be(broker: Broker) -> None:
+    bridge, running = await connected(broker, [])
+    sending = asyncio.create_task(bridge.publish_all([("t", b"x")] * 2000))
+    seen, acknowledged = b"", 0
+    async with asyncio.timeout(LIMIT_S):
+        while not sending.done():
+            await asyncio.sleep(0)
+            seen += b"".join(broker.writes)
+            broker.writes.clear()
+            under_way = len(seen) // 8 - acknowledged
+            assert under_way <= 512
+            if under_way:
+                broker.say(b"\x40\x02" + seen[8 * acknowledged + 5 :][:2])
+                acknowledged += 1
+    assert acknowledged == 2000
+    assert bridge.publish_nowait("t", b"x", qos=1)
+    await bridge.disconnect()
+    await running
+
+
+async def test_a_bad_topic_among_many_is_refused(broker: Broker) -> None:
+    bridge, running = await connected(broker, [])
+    for topic in ("", "a/+", "#"):
+        with pytest.raises(ValueError, match="topic"):
+            await bridge.publish_all([("t", b"1"), (topic, b"2")])
+    assert bridge.connected
+    await bridge.disconnect()
+    await running
