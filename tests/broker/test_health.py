@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from broker.accept import Gate
 from broker.health import Thresholds, examine, measure
 from broker.limits import Limits
 from broker.metrics import serve_metrics
@@ -16,7 +18,6 @@ from tests.broker.bench import Bench
 from tests.broker.conftest import Accounts, Clients, RunningBroker
 
 if TYPE_CHECKING:
-    from broker.accept import Gate
     from broker.core import Core
     from broker.counters import Counters
 
@@ -120,6 +121,20 @@ def test_what_else_makes_it_degraded() -> None:
     ]
 
 
+def test_a_listener_that_is_nearly_full_makes_it_degraded() -> None:
+    bench = Bench()
+    broker = Looked(bench)
+    gate = broker.gates["websocket"] = Gate(Limits(), bench.counters, Counter(), 20)
+    broker.gates["default"] = Gate(Limits(), bench.counters, Counter(), 0)  # without a limit
+    places = [gate.enter("10.0.0.1", bench.now) for _ in range(18)]
+    assert examine(broker, Thresholds(), bench.now).reasons == [  # type: ignore[arg-type]
+        "listener websocket has 18 of 20 connections"
+    ]
+    assert places[0] is not None
+    places[0].leave()
+    assert examine(broker, Thresholds(), bench.now).reasons == []  # type: ignore[arg-type]
+
+
 async def test_readyz_and_metrics_of_a_running_broker(
     running: RunningBroker, clients: Clients, accounts: Accounts
 ) -> None:
@@ -134,7 +149,7 @@ async def test_readyz_and_metrics_of_a_running_broker(
     base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     gateway = await clients.login("gateway")
     await clients.login("dashboard", ("fleet/v1/helsinki/+/state", 1))
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
         good = await http.get(f"{base}/readyz")
         assert (good.status_code, good.json()) == (200, {"status": "ready", "reasons": []})
         for _ in range(1_060):  # the dashboard acknowledges none: the window, and sixty more
