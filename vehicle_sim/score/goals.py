@@ -46,14 +46,23 @@ def goals(changes: Sequence[Change], allowed: Tolerances) -> list[Goal]:
     """What should be shown of one vehicle; `changes` in order of time.
 
     A link that is cut may end as a lost session: the time to find out counts from the cut.
+
+    Who is away tries to come back. A unit counts its epoch up before each CONNECT, so the epochs that it has
+    passed over by the time of its next session were asked for, and not answered in time: the answer was lost,
+    or the unit had given up by then. Whether the request had come, the unit cannot know.
     """
     found: list[Goal] = []
     away_since: float | None = None
+    epoch = 0  # of the last session that the unit had
     for change in changes:
         if away_since is not None and change.reach in (Reach.CUT, Reach.DOWN):
             continue
         while found and found[-1].at >= change.at and not found[-1].kind:
             found.pop()  # the end of a linger that did not come to its end
+        if away_since is not None and not found[-1].kind:
+            tried = range(epoch + 1, change.epoch)
+            found[-1] = found[-1]._replace(tried=tried, linger_s=allowed.linger_s)
+        epoch = change.epoch
         match change.reach:
             case Reach.REACHABLE:
                 found.append(Goal(change.at, ONLINE, allowed.attach_s, f"online: {change.reason}"))

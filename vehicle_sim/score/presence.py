@@ -25,12 +25,18 @@ UNKNOWN: Final = frozenset({State.UNKNOWN})
 
 
 class Goal(NamedTuple):
-    """From `at` on these states are true, and must be shown after the window. `kind`: what happened."""
+    """From `at` on these states are true, and must be shown after the window. `kind`: what happened.
+
+    tried: epochs of sessions that the unit asked for meanwhile, and had no answer in time. The platform may
+    have seen one begin; then it sees it end, and suspect is right for `linger_s` from there.
+    """
 
     at: float
     states: frozenset[State]
     window_s: float
     kind: str = ""
+    tried: range = range(0)
+    linger_s: float = 0.0
 
 
 class Shown(NamedTuple):
@@ -135,7 +141,10 @@ def astray(goal: Goal, shown: Sequence[Shown], end: float) -> Iterator[tuple[Sho
     since = goal.at + goal.window_s
     at = max(bisect.bisect_right(shown, since, key=lambda change: change.at) - 1, 0)
     for index in range(at, len(shown)):
-        begin = max(shown[index].at, since)
+        change = shown[index]
+        begin = max(change.at, since)
+        if change.state is State.SUSPECT and change.epoch in goal.tried:
+            begin = max(change.at + goal.linger_s, since)
         finish = min(shown[index + 1].at if index + 1 < len(shown) else end, end)
-        if begin < finish and shown[index].state not in goal.states:
-            yield shown[index], finish - begin
+        if begin < finish and change.state not in goal.states:
+            yield change, finish - begin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +80,46 @@ def test_a_return_takes_back_that_it_must_be_offline() -> None:
     wanted = goals(truth((0.0, UP), (20.0, DOWN), (22.0, UP)), ALLOWED)
     assert [goal.at for goal in wanted] == [0.0, 20.0, 22.0]
     assert judge(wanted, shown((0.1, State.ONLINE))["car"], 100.0).wrong_s == 0.0
+
+
+TRIED = [Change("car", at, reach, "test", epoch, link=True) for at, reach, epoch in (
+    (0.0, UP, 4), (20.0, CUT, 4), (50.0, DOWN, 4), (200.0, UP, 7)
+)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("epoch", "state", "until", "wrong_s"),
+    [
+        (5, State.SUSPECT, 130.0, 0.0),  # a session that it asked for and never had
+        (6, State.SUSPECT, 130.0, 0.0),
+        (6, State.SUSPECT, 145.0, 10.0),  # for longer than the linger
+        (4, State.SUSPECT, 130.0, 10.0),  # that one was over
+        (7, State.SUSPECT, 130.0, 10.0),  # that one came later
+        (5, State.ONLINE, 130.0, 10.0),  # it was never there
+        (5, State.ASLEEP, 130.0, 10.0),
+    ],
+)
+def test_a_session_without_an_answer_may_be_seen_to_end(
+    epoch: int, state: State, until: float, wrong_s: float
+) -> None:
+    changes = [
+        (0.1, State.ONLINE, 4),
+        (50.1, State.SUSPECT, 4),
+        (60.1, State.OFFLINE, 4),
+        (120.0, state, epoch),
+        (until, State.OFFLINE, epoch),
+        (200.1, State.ONLINE, 7),
+    ]
+    seen = {"car": [Shown(at, shown, "lost", number, "here") for at, shown, number in changes]}
+    found = judge_presence(TRIED, seen, 300.0, ALLOWED)
+    assert found.wrong_s == wrong_s
+    assert found.false_online == (state is State.ONLINE)
+
+
+def test_who_had_one_session_after_the_other_tried_nothing_between() -> None:
+    next_one = [*TRIED[:3], Change("car", 200.0, UP, "test", 5, link=True)]
+    assert [list(goal.tried) for goal in goals(next_one, ALLOWED)] == [[], [], [], []]
+    assert [list(goal.tried) for goal in goals(TRIED, ALLOWED)] == [[], [], [5, 6], []]
 
 
 def test_unknown_is_told_apart_from_wrong() -> None:
