@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
 TEMPLATE = "fleetcell_template"
-READY_S = 30.0
+READY_S = 60.0
 # Data of a test server need not survive the machine.
 UNSAFE = ("--fsync=off", "--synchronous_commit=off", "--full_page_writes=off", "--max_connections=100")
 
@@ -249,7 +249,7 @@ def _dying_with_us(argv: list[str]) -> list[str]:
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGINT)
     try:
-        process.wait(20)
+        process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import httpx
 
 READY_S = 90.0
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class RunningPlatform:
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Any request as the administrator."""
         headers = {"Authorization": f"Bearer {self.key}"}
-        with httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False) as client:
+        with httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False) as client:
             return client.request(method, path, **options)
 
     def items(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ingest.database import Connection
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 SCHEDULES = 3
 
 

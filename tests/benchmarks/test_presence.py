@@ -176,7 +176,7 @@ async def test_a_link_counts_resets_and_swallows() -> None:
                 writer.write(CONNACK)
         news.append("broker saw the end")
 
-    async with asyncio.timeout(30), await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+    async with asyncio.timeout(60), await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         address = server.sockets[0].getsockname()
         link = Link(address, lambda: news.append("began"), lambda: news.append("ended"))
         port = await link.open()

@@ -100,7 +100,7 @@ class RunningBroker:
     def stop(self) -> None:
         """Stop, and wait for the end."""
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(15)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     @property

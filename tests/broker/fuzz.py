@@ -139,7 +139,7 @@ class Target:
     async def metrics(self) -> dict[str, float]:
         """The metrics without labels."""
         address = f"http://127.0.0.1:{self._metrics_port}/metrics"
-        text = await asyncio.to_thread(lambda: urllib.request.urlopen(address, timeout=30).read().decode())
+        text = await asyncio.to_thread(lambda: urllib.request.urlopen(address, timeout=60).read().decode())
         lines = (
             line.split(" ") for line in text.splitlines() if line[:1] not in ("#", "") and "{" not in line
         )
@@ -149,7 +149,7 @@ class Target:
         """Its objects, counted by itself."""
         self._counts.unlink(missing_ok=True)
         self.process.send_signal(signal.SIGUSR1)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not self._counts.exists():
                 await asyncio.sleep(0.01)
         return {str(name): int(count) for name, count in json.loads(self._counts.read_text()).items()}

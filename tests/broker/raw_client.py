@@ -16,7 +16,7 @@ CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 2, 3, 4, 5, 6, 7
 SUBACK, UNSUBACK, PINGRESP = 9, 11, 13
 PINGREQ_PACKET = b"\xc0\x00"
 DISCONNECT_PACKET = b"\xe0\x00"
-PATIENCE_S = 30.0  # ends at the event; so long only on a machine that is busy with other things
+PATIENCE_S = 60.0  # ends at the event; so long only on a machine that is busy with other things
 
 
 class Packet(NamedTuple):

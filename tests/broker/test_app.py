@@ -196,7 +196,7 @@ async def test_metrics_and_health(process: BrokerProcess, free_ports: tuple[int,
         unit.publish(topic, b"{}", 1)
         await unit.expect(PUBACK)
     base = f"http://127.0.0.1:{free_ports[2]}"
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         health = (await http.get(f"{base}/healthz")).json()
         metrics = (await http.get(f"{base}/metrics")).text
         missing = await http.get(f"{base}/other")

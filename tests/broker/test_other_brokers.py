@@ -130,7 +130,7 @@ async def url(judge: Judge) -> AsyncIterator[str]:
 
 
 async def test_the_questions_come_by_http(url: str) -> None:
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=60, base_url=url, trust_env=False) as client:
         form = {"username": "veh1", "password": secret("veh1"), "vhost": "/"}
         assert (await client.post("/rabbitmq/user", data=form)).text == "allow"
         asked = {"username": "veh1", "password": "guessed", "clientid": "veh1"}
@@ -145,6 +145,6 @@ async def test_the_questions_come_by_http(url: str) -> None:
 async def test_what_is_no_request_is_closed(url: str, sent: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
     writer.write(sent)
-    assert await asyncio.wait_for(reader.read(), 30) == b""
+    assert await asyncio.wait_for(reader.read(), 60) == b""
     writer.close()
     await writer.wait_closed()

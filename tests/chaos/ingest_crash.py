@@ -50,7 +50,7 @@ EVENT = READINGS + 1  # the number of the event
 HELD = 3  # readings that were stored before
 DECLARED: Ranges = ((READINGS + 2, READINGS + 3),)  # numbers given up by the unit
 STORED: Ranges = ((1, EVENT),)
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 class Moment(StrEnum):

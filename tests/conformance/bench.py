@@ -29,7 +29,7 @@ from tests.broker.raw_client import (
 
 T = TypeVar("T")
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from fleetcell.settings import DashboardSettings
 from tests.dashboard.fleet import Fleet
 from tests.postgres_servers import Database, connected
 
+PATIENCE_S = 60.0
 NO_BROKER = "mqtt://127.0.0.1:9"  # the discard port: nobody listens
 
 
@@ -63,16 +65,25 @@ def settings_of(database: Database, folder: Path, **changes: object) -> Dashboar
     return DashboardSettings.model_validate(given | changes)
 
 
+async def loaded(dashboard: Dashboard) -> None:
+    """Wait for the live feed, longer than clients do."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not dashboard.feed.ready:
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def serving(settings: DashboardSettings, database: Database, fleet: Fleet) -> AsyncIterator[Running]:
     """A dashboard whose live feed is loaded."""
     dashboard = Dashboard(settings)
     async with dashboard.running() as url:
-        await dashboard.feed.wait_ready()
+        await loaded(dashboard)
         assert settings.admin_key_file is not None
         key = settings.admin_key_file.read_text().strip()
         headers = {"Authorization": f"Bearer {key}"}
-        async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False) as api:
+        async with httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=PATIENCE_S, trust_env=False
+        ) as api:
             yield Running(url, api, key, dashboard, database, fleet)
 
 

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 
 from dashboard.auth import Role, Tokens, key_hash, make_sign_in_link
 from dashboard.pages import STATIC
-from tests.dashboard.conftest import Running, serving, settings_of
+from tests.dashboard.conftest import PATIENCE_S, Running, serving, settings_of
 from tests.dashboard.fleet import Fleet
 from tests.postgres_servers import Database
 
@@ -31,7 +31,7 @@ async def session_key(running: Running) -> str:
 
 def browser(running: Running) -> httpx.AsyncClient:
     """A client without a key, with a cookie jar."""
-    return httpx.AsyncClient(base_url=running.url, trust_env=False)
+    return httpx.AsyncClient(base_url=running.url, timeout=PATIENCE_S, trust_env=False)
 
 
 async def key_with(running: Running, role: str) -> dict[str, str]:
@@ -89,7 +89,7 @@ async def test_a_session_and_a_live_view_end_with_their_key(running: Running) ->
             await running.fleet.connection.execute("SELECT api.key_revoke('viewer')")
             keys._clock = lambda: time.monotonic() + 6  # five seconds later
             assert (await client.get("/api/v1/session")).status_code == 401
-            await asyncio.wait_for(socket.wait_closed(), 30)  # with the next frame of time
+            await asyncio.wait_for(socket.wait_closed(), 60)  # with the next frame of time
             assert socket.close_code == 1008
             assert "signed out" in (socket.close_reason or "")
 

@@ -21,7 +21,7 @@ from tests.ingest.derive.test_derived_tables import DAY, put, samples
 from tests.ingest.units import arrival, new_boot, provision, telemetry
 
 NEVER_S = 3600.0  # the worker looks at nothing by itself in the time of a test
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 
 
 @pytest.fixture

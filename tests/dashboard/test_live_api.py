@@ -23,7 +23,7 @@ from tests.dashboard.fleet import Fleet
 from tests.mosquitto_server import Mosquitto
 from tests.postgres_servers import Database, connected
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {"prepare-secrets", "prepare-database", "broker", "ingest", "dashboard", "sim"}
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 
 
 def test_compose_file_follows_the_schema() -> None:
@@ -166,7 +166,7 @@ class Deployment:
         """SIGTERM to all, as Compose does; how each ended."""
         for process in self._processes.values():
             process.terminate()
-        return {name: process.wait(20) for name, process in self._processes.items()}
+        return {name: process.wait(60) for name, process in self._processes.items()}
 
     def kill(self) -> None:
         for process in self._processes.values():
@@ -271,5 +271,5 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def get(url: str, key: str) -> Any:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)

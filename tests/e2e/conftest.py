@@ -28,7 +28,7 @@ ARGUMENTS: Final = (
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
 )
-PATIENCE_MS: Final = 20_000
+PATIENCE_MS: Final = 60_000
 
 
 @pytest.fixture(

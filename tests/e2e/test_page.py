@@ -42,7 +42,7 @@ def simulator(platform: RunningPlatform) -> Iterator[subprocess.Popen[str]]:
     until(lambda: platform.states().get("online") == VEHICLES, what="all online")
     yield started
     started.terminate()
-    started.communicate(timeout=30)
+    started.communicate(timeout=60)
 
 
 def test_the_printed_link_signs_in(platform: RunningPlatform, open_page: OpenPage) -> None:

@@ -72,7 +72,7 @@ def test_a_clean_stop_is_a_shutdown(platform: RunningPlatform, open_page: OpenPa
         expect(viewer.count("online")).to_have_attribute("data-count", "3")
     finally:
         simulator.send_signal(signal.SIGTERM)
-        simulator.communicate(timeout=30)
+        simulator.communicate(timeout=60)
     rows = viewer.page.locator("[data-vehicle][data-state=offline][data-reason=shutdown]")
     expect(rows).to_have_count(3)
     expect(rows.first).to_contain_text("shut down")

@@ -25,7 +25,10 @@ async def test_pages_are_served_by_path() -> None:
         0,
     )
     port = server.sockets[0].getsockname()[1]
-    async with server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+    async with (
+        server,
+        httpx.AsyncClient(timeout=60, base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
         assert "heard_total 3.0" in (await client.get("/metrics")).text.splitlines()
         ready = await client.get("/readyz?verbose")
         assert (ready.status_code, ready.json()) == (503, {"reasons": ["a test"]})
@@ -40,7 +43,10 @@ async def test_a_post_is_answered_by_its_body() -> None:
         {"/healthz": lambda: Page(b"ok\n")}, "127.0.0.1", 0, {"/count": lambda body: Page(b"%d" % len(body))}
     )
     port = server.sockets[0].getsockname()[1]
-    async with server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+    async with (
+        server,
+        httpx.AsyncClient(timeout=60, base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
         assert (await client.post("/count", content=bytes(65_536))).text == "65536"
         assert (await client.post("/count")).text == "0"
         wrong = await client.get("/count")

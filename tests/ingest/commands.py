@@ -61,7 +61,7 @@ async def reaches(connection: Connection, command: UUID, state: str) -> dict[str
     """Wait until a command is in this state; its row."""
     seen = None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 row = await connection.fetchrow("SELECT * FROM api.commands WHERE id = $1", command)
                 assert row is not None
@@ -76,7 +76,7 @@ async def reaches(connection: Connection, command: UUID, state: str) -> dict[str
 async def happens(connection: Connection, command: UUID, event: str, times: int = 1) -> None:
     """Wait until an event is among the steps of a command, so often."""
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (await steps(connection, command)).count(event) < times:
                 await asyncio.sleep(0.01)
     except TimeoutError:

@@ -102,7 +102,7 @@ class Platform:
         self._serving = asyncio.create_task(service.run())
         self._serving.add_done_callback(_complain)
         await self.until(lambda: service.healthy() is None and service.registrar.leading)
-        await asyncio.wait_for(service.registrar.wait_hearing(), 30)
+        await asyncio.wait_for(service.registrar.wait_hearing(), 60)
         return service
 
     async def stop_service(self) -> None:
@@ -170,7 +170,7 @@ class Platform:
         """
         found: list[str] = []
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while found != list(wanted):
                     found = [row[0] for row in await connection.fetch(query, vehicle)]
                     await asyncio.sleep(0.01)
@@ -181,7 +181,7 @@ class Platform:
 
     async def becomes(self, connection: Connection, query: str) -> None:
         """Wait until a query says true."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await connection.fetchval(query):
                 await asyncio.sleep(0.01)
 
@@ -198,13 +198,13 @@ class Platform:
             backoff=Backoff(first=0.05, cap=0.2),
         )
         running = asyncio.create_task(bridge.run())
-        await asyncio.wait_for(bridge.wait_connected(), 30)
+        await asyncio.wait_for(bridge.wait_connected(), 60)
         yield bridge
         await bridge.disconnect()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 30) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 60) -> None:
         """Wait for something that only a look can tell."""
         async with asyncio.timeout(timeout_s):
             while not condition():
@@ -246,7 +246,7 @@ class Unit:
             backoff=Backoff(first=0.05, cap=0.2),
         )
         self._running = asyncio.create_task(self._bridge.run())
-        await asyncio.wait_for(self._bridge.wait_connected(), 30)
+        await asyncio.wait_for(self._bridge.wait_connected(), 60)
 
     async def disconnect(self) -> None:
         """End with a DISCONNECT."""
@@ -310,7 +310,7 @@ class Unit:
 
     async def gateway(self, wanted: Callable[[GatewayStatus], bool]) -> GatewayStatus:
         return await self._wait(
-            gateway_topic(REGION), lambda payload: decode(GatewayStatus, payload), wanted, timeout_s=30
+            gateway_topic(REGION), lambda payload: decode(GatewayStatus, payload), wanted, timeout_s=60
         )
 
     async def raw(self, channel: Channel) -> bytes:
@@ -326,7 +326,7 @@ class Unit:
         self._received.clear()
 
     async def _next(self, channel: Channel, read: Callable[[bytes], T], wanted: Callable[[T], bool]) -> T:
-        return await self._wait(vehicle_topic(REGION, self.name, channel), read, wanted, timeout_s=30)
+        return await self._wait(vehicle_topic(REGION, self.name, channel), read, wanted, timeout_s=60)
 
     async def _wait(
         self, topic: str, read: Callable[[bytes], T], wanted: Callable[[T], bool], *, timeout_s: float

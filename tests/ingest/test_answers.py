@@ -29,7 +29,7 @@ async def answering(mosquitto: Mosquitto) -> AsyncIterator[tuple[Answers, asynci
     sender = MqttBridge(url, client_id="ingest")
     answers = Answers(REGION, sender, Metrics())
     tasks = [asyncio.create_task(work) for work in (listener.run(), sender.run(), answers.run())]
-    await asyncio.wait_for(asyncio.gather(listener.wait_connected(), sender.wait_connected()), 10)
+    await asyncio.wait_for(asyncio.gather(listener.wait_connected(), sender.wait_connected()), 60)
     try:
         yield answers, heard
     finally:
@@ -45,7 +45,7 @@ async def test_the_newest_acknowledgement_of_each_boot_is_sent(mosquitto: Mosqui
         car = topic("car")
         answers.put(Stored(acks=[(car, Ack(one, 1)), (car, Ack(two, 5))]))
         answers.put(Stored(acks=[(car, Ack(one, 2))], rejections=[(car, Rejected("ab", "why"))]))
-        messages = [await asyncio.wait_for(heard.get(), 30) for _ in range(3)]
+        messages = [await asyncio.wait_for(heard.get(), 60) for _ in range(3)]
         assert {message.topic for message in messages} == {f"fleet/v1/{REGION}/car/{Channel.ACK}"}
         found = [message.payload for message in messages]
         assert {(ack.boot, ack.seq) for ack in (decode(Ack, p) for p in found if b"boot" in p)} == {
@@ -60,7 +60,7 @@ async def test_positions_are_conflated_into_frames(mosquitto: Mosquitto) -> None
         count = FRAME_POSITIONS + 500
         for turn in range(3):
             answers.put(Stored(positions=[Position(f"car-{n}", turn, 60.0, 25.0) for n in range(count)]))
-        frames = [decode(Positions, (await asyncio.wait_for(heard.get(), 30)).payload) for _ in range(2)]
+        frames = [decode(Positions, (await asyncio.wait_for(heard.get(), 60)).payload) for _ in range(2)]
         positions = [position for frame in frames for position in frame.positions]
         assert len({position.vehicle for position in positions}) == len(positions) == count
         assert {position.time_ms for position in positions} == {2}

@@ -108,9 +108,9 @@ async def test_credentials_are_announced_after_commit(dashboard: Connection, own
     heard: asyncio.Queue[str] = asyncio.Queue()
     await owner.add_listener("fleetcell_credentials", lambda *said: heard.put_nowait(said[2]))
     await provision(dashboard, ["a"], [ONE])
-    await asyncio.wait_for(heard.get(), 30)
+    await asyncio.wait_for(heard.get(), 60)
     await dashboard.execute("SELECT api.revoke('a')")
-    await asyncio.wait_for(heard.get(), 30)
+    await asyncio.wait_for(heard.get(), 60)
 
 
 async def test_two_at_once_with_the_same_vehicles_in_other_orders(plain_database: Database) -> None:

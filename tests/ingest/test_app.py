@@ -143,7 +143,7 @@ async def test_positions_go_to_the_dashboards_after_commit(platform: Platform) -
     )
     async with watcher:
         await unit.send(Channel.TELEMETRY, telemetry(new_boot(), [sample(1, lat=60.0, lon=25.0, speed=36.0)]))
-        frame = await asyncio.wait_for(frames.get(), 30)
+        frame = await asyncio.wait_for(frames.get(), 60)
     (position,) = frame.positions
     assert (position.vehicle, position.lat, position.lon, position.speed) == ("car", 60.0, 25.0, 36.0)
 
@@ -173,7 +173,7 @@ async def test_a_port_that_is_taken_is_one_clear_error(platform: Platform) -> No
         settings = platform.settings().model_copy(update={"metrics_port": taken.getsockname()[1]})
         await platform.stop_service()
         with pytest.raises(OSError, match="in use"):
-            await asyncio.wait_for(run(settings), 20)
+            await asyncio.wait_for(run(settings), 60)
 
 
 async def test_metrics_and_health(platform: Platform) -> None:
@@ -185,7 +185,7 @@ async def test_metrics_and_health(platform: Platform) -> None:
     await unit.ack(lambda ack: ack.boot == boot)
     server = await serve_metrics(service.metrics, service.healthy, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with server, httpx.AsyncClient(timeout=60, base_url=f"http://127.0.0.1:{port}") as client:
         text = (await client.get("/metrics")).text
         assert "fleetcell_ingest_readings_total 1.0" in text.splitlines()
         assert (await client.get("/healthz")).status_code == 200

@@ -115,7 +115,7 @@ async def test_a_will_that_comes_after_the_vehicle_is_back_changes_nothing(platf
     await platform.start_broker()
     service = platform.service
     assert service is not None
-    await asyncio.wait_for(service.registrar.wait_hearing(), 30)
+    await asyncio.wait_for(service.registrar.wait_hearing(), 60)
     await car.connect()
     await car.attach()
     late = Claim(ClaimKind.DETACH, car.epoch - 1, datetime.now(UTC), reason="lost")
@@ -158,7 +158,7 @@ async def test_whoever_was_online_is_paged_once(platform: Platform, connection: 
 
     async with platform.watch(f"fleet/v1/{REGION}/+/page", paged):
         await platform.start_service()
-        await platform.until(lambda: len(pages) >= PAGED, timeout_s=30)
+        await platform.until(lambda: len(pages) >= PAGED, timeout_s=60)
     assert len(set(pages)) == len(pages) == PAGED, "each page has a nonce of its own"
 
 

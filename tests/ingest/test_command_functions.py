@@ -41,7 +41,7 @@ async def test_a_new_command_is_queued_due_and_announced(owner: Connection, dash
     heard = asyncio.Event()
     await owner.add_listener("fleetcell_commands", lambda *_: heard.set())
     made = await queue(dashboard, "car", "lock", args={"a": 1}, require={"speed": 0}, by="ann")
-    await asyncio.wait_for(heard.wait(), 30)
+    await asyncio.wait_for(heard.wait(), 60)
     row = await owner.fetchrow("SELECT * FROM fleet.command WHERE id = $1", made)
     assert row is not None
     assert (row["state"], row["args"], row["require"]) == ("queued", '{"a": 1}', '{"speed": 0}')

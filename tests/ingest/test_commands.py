@@ -213,7 +213,7 @@ async def test_bad_responses_are_counted_and_change_nothing(
     refused = _service(platform).metrics.responses_refused
     wanted = {"other vehicle": 1, "unknown": 1, "malformed": 4, "size": 1}
     await platform.until(
-        lambda: {why: refused.labels(why)._value.get() for why in wanted} == wanted, timeout_s=30
+        lambda: {why: refused.labels(why)._value.get() for why in wanted} == wanted, timeout_s=60
     )
     assert (await reaches(connection, made, "sent"))["outcome"] is None
     await car.respond(command.id, SUCCEEDED)
@@ -236,7 +236,7 @@ async def test_what_the_database_refuses_costs_only_itself(
     await reaches(connection, made[2], "failed")
     await reaches(connection, made[1], "sent")
     refused = _service(platform).metrics.responses_refused
-    await platform.until(lambda: refused.labels("malformed")._value.get() == 1, timeout_s=30)
+    await platform.until(lambda: refused.labels("malformed")._value.get() == 1, timeout_s=60)
 
 
 async def test_a_response_is_a_sign_of_life(platform: Platform, connection: Connection) -> None:
@@ -262,7 +262,7 @@ async def test_it_waits_while_the_broker_is_away(platform: Platform, connection:
     await platform.start_broker()
     await unit.disconnect()
     await unit.connect()
-    await asyncio.wait_for(_service(platform).registrar.wait_hearing(), 30)
+    await asyncio.wait_for(_service(platform).registrar.wait_hearing(), 60)
     await unit.attach()
     assert (await unit.command()).id == str(made)
 
@@ -284,13 +284,13 @@ async def test_a_response_is_kept_while_the_database_is_away_and_is_a_sign_of_li
             try:
                 await unit.gateway(lambda status: not status.storing)
                 await unit.respond(command.id, SUCCEEDED)
-                await platform.until(lambda: bool(_service(platform).commands._responses), timeout_s=30)
+                await platform.until(lambda: bool(_service(platform).commands._responses), timeout_s=60)
             finally:
                 away_until = datetime.now(UTC)
                 plain_server.start()  # not in a thread: the server ends with the thread that started it
             async with connected(database.owner) as connection:
                 await reaches(connection, made, "succeeded")
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while (heard := await connection.fetchval(HEARD)) == attached:
                         await asyncio.sleep(0.01)
             assert attached < heard < away_until, "not when it could be stored"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 CENTRE = h3.latlng_to_cell(60.17, 24.94, 7)
 WEST = h3.latlng_to_cell(60.17, 24.65, 7)
 LOOK = "SELECT pg_notify('fleetcell_directory', '')"
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class Readers:

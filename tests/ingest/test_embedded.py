@@ -69,7 +69,7 @@ async def running(server: EmbeddedPostgres) -> AsyncIterator[psutil.Popen]:
     finally:
         if process.poll() is None:
             process.send_signal(server.stop_signal)
-        code = process.wait(20)
+        code = process.wait(60)
     assert code in (0, -signal.SIGKILL), (server.directory / "log").read_text()
 
 
@@ -157,7 +157,7 @@ async def test_data_survives_sigkill(server: EmbeddedPostgres) -> None:
         await connection.execute("DROP TABLE IF EXISTS kept; CREATE TABLE public.kept AS SELECT 1 AS n")
         await connection.execute("BEGIN; INSERT INTO public.kept VALUES (2)")
         process.kill()
-        process.wait(10)
+        process.wait(60)
         connection.terminate()
     assert (server.data / "postmaster.pid").exists()
     server.prepare()  # waits for its children
@@ -169,7 +169,7 @@ async def test_restart_without_prepare_after_sigkill(server: EmbeddedPostgres) -
     """As the supervisor restarts it: at once, and again until it stays."""
     async with running(server) as process:
         process.kill()
-        process.wait(10)
+        process.wait(60)
     ready = asyncio.create_task(server.wait_ready(30))
     process = _start(server)
     while not ready.done():
@@ -178,7 +178,7 @@ async def test_restart_without_prepare_after_sigkill(server: EmbeddedPostgres) -
         await asyncio.wait([ready], timeout=0.05)
     await ready
     process.send_signal(server.stop_signal)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 async def test_lock_files_that_name_a_stranger(server: EmbeddedPostgres) -> None:
@@ -216,7 +216,7 @@ async def test_prepare_killed_half_way(folder: Path, reached: str) -> None:
         assert process.poll() is None, "prepare was too fast to be killed"
     for part in (process, *process.children(recursive=True)):
         part.kill()
-    process.wait(10)
+    process.wait(60)
     assert not (directory / "data").exists()
     server = EmbeddedPostgres(directory)
     server.prepare()

@@ -205,7 +205,7 @@ async def test_many_rows_go_a_part_at_a_time_and_a_kill_loses_no_count(any_conne
     counted = await count(connection)
     erasure = await begin(connection)
     sizes: list[int] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             if len(sizes) == 2:  # killed before its COMMIT: the server rolls back
                 transaction = connection.transaction()
@@ -245,7 +245,7 @@ async def test_a_batch_that_began_before_stores_nothing_after(
                 "SELECT EXISTS (SELECT FROM pg_stat_activity"
                 " WHERE wait_event_type = 'Lock' AND query LIKE '%api.erase(%')"
             )
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not await slow.fetchval(waiting):
                     await slow.execute("SELECT pg_stat_clear_snapshot()")
         await erase(connection, await erasing)

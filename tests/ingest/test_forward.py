@@ -167,7 +167,7 @@ async def test_killed_in_the_middle_it_was_not_begun(empty_database: Database, t
         waiting = (
             "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'fleet.ledger'::regclass)"
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await connection.fetchval(waiting):
                 assert process.returncode is None
                 await asyncio.sleep(0.02)

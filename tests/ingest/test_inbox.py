@@ -27,4 +27,4 @@ async def test_waiting_ends_when_something_comes() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     inbox.put(arrival("a", b"x"))
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)

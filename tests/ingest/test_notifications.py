@@ -16,14 +16,14 @@ async def test_notifications_outlive_their_connection(connection: Connection, pl
     calls: asyncio.Queue[None] = asyncio.Queue()
     database = Database(plain_dsn, application="listening")
     listening = asyncio.create_task(Notifications(database, {"news": lambda _: calls.put_nowait(None)}).run())
-    await asyncio.wait_for(calls.get(), 30)  # at the start: something may have been missed
+    await asyncio.wait_for(calls.get(), 60)  # at the start: something may have been missed
     await connection.execute("NOTIFY news")
-    await asyncio.wait_for(calls.get(), 30)
+    await asyncio.wait_for(calls.get(), 60)
     await connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'listening'"
     )
-    await asyncio.wait_for(calls.get(), 30)
+    await asyncio.wait_for(calls.get(), 60)
     await connection.execute("NOTIFY news")
-    await asyncio.wait_for(calls.get(), 30)
+    await asyncio.wait_for(calls.get(), 60)
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)

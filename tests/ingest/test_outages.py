@@ -93,7 +93,7 @@ async def test_a_dead_broker_makes_nobody_offline(platform: Platform, connection
         connection, "SELECT (state, reason) = ('unknown', 'gateway') FROM fleet.registration"
     )
     await platform.start_broker()
-    await asyncio.wait_for(_service(platform).registrar.wait_hearing(), 30)
+    await asyncio.wait_for(_service(platform).registrar.wait_hearing(), 60)
     assert await connection.fetchval("SELECT deadline > now() + interval '70 s' FROM fleet.registration")
     unit.forget()
     await unit.connect()
@@ -186,7 +186,7 @@ async def test_of_two_registrars_one_works_and_the_other_takes_over(
     end_the_holder = """
         SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()
     """
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await holder.fetchval(lock, REGION):
             await connection.execute(end_the_holder)
     await platform.until(lambda: not service.registrar.leading)
@@ -270,7 +270,7 @@ async def test_the_process_stops_cleanly_on_sigterm(platform: Platform) -> None:
     unit.forget()
     await unit.gateway(lambda status: status.storing)
     process.send_signal(signal.SIGTERM)
-    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, errors.decode()
     assert b"ingest stopped" in errors
     await unit.gateway(lambda status: not status.storing)
@@ -324,7 +324,7 @@ async def test_who_came_back_while_the_broker_was_silent_is_not_offline(
 async def _is_lost(unit: Unit, platform: Platform) -> None:
     """The vehicle attaches as soon as somebody hears it, and its link breaks."""
     unit.forget()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not unit.heard(Channel.STATE):  # what it says before ingest hears is lost
             await unit.claim(ClaimKind.ATTACH)
             await asyncio.sleep(0.05)

@@ -99,7 +99,7 @@ async def test_listeners_hear_the_newest_cursor_after_commit(
             cursors = await append(writer, event(1), event(2))
             await dashboard.fetchval("SELECT 1")
             assert heard.empty()
-        assert int(await asyncio.wait_for(heard.get(), 30)) == cursors[-1]
+        assert int(await asyncio.wait_for(heard.get(), 60)) == cursors[-1]
 
 
 async def test_a_later_cursor_waits_for_an_earlier_one(any_database: Database, writer: Connection) -> None:
@@ -110,7 +110,7 @@ async def test_a_later_cursor_waits_for_an_earlier_one(any_database: Database, w
         later = asyncio.create_task(append(other, event(2)))
         async with connected(any_database.superuser) as watcher:
             waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while await watcher.fetchval(waits) == 0:
                     assert not later.done()
             assert await watcher.fetchval("SELECT cursor FROM api.feed") == 0

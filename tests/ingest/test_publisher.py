@@ -20,14 +20,14 @@ async def test_the_state_of_a_vehicle_that_left_the_region_is_cleared(
     await unit.attach()
     states: asyncio.Queue[bytes] = asyncio.Queue()
     async with platform.watch(vehicle_topic(REGION, "car", Channel.STATE), states.put_nowait):
-        assert await asyncio.wait_for(states.get(), 30)
+        assert await asyncio.wait_for(states.get(), 60)
         await connection.execute("""
             UPDATE fleet.registration SET region = 'tampere';
             SELECT fleet.append_presence_events(jsonb_build_array(jsonb_build_object('vehicle_id', vehicle_id,
                 'at', now(), 'state', 'online', 'reason', 'attach', 'epoch', 2, 'region', 'tampere',
                 'previous_state', 'online', 'previous_region', 'helsinki'))) FROM fleet.registration
         """)
-        async with asyncio.timeout(30):  # the attach may have been answered twice: the last one counts
+        async with asyncio.timeout(60):  # the attach may have been answered twice: the last one counts
             while await states.get() != b"":
                 pass
 

@@ -104,7 +104,7 @@ class Gateway:
 
     async def pages(self, number: int) -> None:
         """Wait until so many have gone out; they do by timers of the loop."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.paged) < number:
                 await asyncio.sleep(0.001)
 

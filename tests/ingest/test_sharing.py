@@ -22,7 +22,7 @@ ALL = tuple((topic_filter, 1) for topic_filter in telemetry_filters(REGION))
 async def settles(unit: Unit) -> None:
     """Send until it is acknowledged, as a unit does."""
     boot = new_boot()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             await unit.send(Channel.TELEMETRY, telemetry(boot, [sample(1)]))
             try:

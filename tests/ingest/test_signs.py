@@ -31,7 +31,7 @@ async def test_signs_reach_the_worker_of_the_same_region(plain_dsn: str) -> None
         here.put(vehicle, epoch + 1)  # too soon after the other
     tasks = [asyncio.create_task(Notifications(database, {CHANNEL: receive}).run())]
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await listening.wait()
             tasks.append(asyncio.create_task(here.run()))
             found = dict([await heard.get() for _ in VEHICLES])

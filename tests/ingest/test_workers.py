@@ -67,7 +67,7 @@ class Upload:
         for seq in range(1, READINGS + 1):
             await self._send([seq])
             await asyncio.sleep(0.01)  # the pace of a vehicle: some are under way when a worker dies
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not await self._acknowledged():
                 await self._send(range(self._settled + 1, READINGS + 1))
 
@@ -126,13 +126,13 @@ async def another_registrar_takes_over_within_two_seconds(platform: Platform, wo
     unit.forget()
     first.kill()
     killed = time.monotonic()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not unit.heard(Channel.STATE):
             await unit.claim(ClaimKind.UPDATE)
             await asyncio.sleep(0.05)
     assert time.monotonic() - killed < 2
     rest = [worker for worker in workers if worker is not first]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not any(worker.said(r"\bhearing\b") for worker in rest):
             await asyncio.sleep(0.02)
     await unit.gateway(lambda status: status.storing)

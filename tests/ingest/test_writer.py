@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ingest.store import Stored
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 NEVER_S = 3600.0
 APPLICATION = "test of the writer"
 WAITS = """

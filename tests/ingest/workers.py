@@ -52,7 +52,7 @@ class Worker:
         """Whether its log has a line with these words."""
         return re.search(words, self._text()) is not None
 
-    async def says(self, words: str, timeout_s: float = 20) -> None:
+    async def says(self, words: str, timeout_s: float = 60) -> None:
         """Wait for it."""
         try:
             async with asyncio.timeout(timeout_s):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from fleetcell.mqtt import Message
 
 KEY = bytes(range(32))
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 STATEMENT_S = 2.0  # how long ingest waits for a database that says nothing
 START_S = 90.0  # four processes, on a busy machine
 

@@ -83,7 +83,7 @@ def test_every_service_comes_back_when_it_is_killed(platform: RunningPlatform) -
         until(lambda: platform.states().get("online") == 5, within=60, what="5 online again")
     finally:
         simulator.send_signal(signal.SIGTERM)
-        _, errors = simulator.communicate(timeout=30)
+        _, errors = simulator.communicate(timeout=60)
     assert simulator.returncode == 0, errors
     # What was not acknowledged yet is in the units' spools, and the next run sends it.
     again = platform.run("sim", "run", "--vehicles", "5", "--duration", "3")

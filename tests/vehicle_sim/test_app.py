@@ -200,7 +200,7 @@ async def test_a_simulator_that_is_told_to_stop_detaches_all_vehicles(
         lambda: states(platform) == {("online", "attach")} and len(platform.vehicles) == 5
     )
     process.send_signal(how)
-    output, errors = await asyncio.wait_for(process.communicate(), 30)
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, errors.decode()
     score = json.loads(output)
     assert score["pending"] == 0

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 WEST, EAST = (60.17, 24.60), (60.17, 25.20)
 CAR = "car-between-regions"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Regions:

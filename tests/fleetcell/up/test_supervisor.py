@@ -42,12 +42,12 @@ class Told:
     async def until(self, count: int) -> None:
         while len(self.lines) < count:
             self._more.clear()
-            await asyncio.wait_for(self._more.wait(), 20)
+            await asyncio.wait_for(self._more.wait(), 60)
 
 
 async def until(check: Callable[[], bool]) -> None:
     """Wait for something that another process does."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not check():
             await asyncio.sleep(0.01)
 
@@ -70,7 +70,7 @@ async def test_a_killed_program_comes_back_and_a_stopped_one_does_not(layout: La
     second = supervised.pid
     assert second is not None
     await supervised.stop()
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(task, 60)
     assert not psutil.pid_exists(second)
     assert not layout.pid_file("sleeper").exists()
     assert supervised.restarts == 1
@@ -82,7 +82,7 @@ async def test_one_that_does_not_stop_is_killed(layout: Layout) -> None:
     task = asyncio.create_task(supervised.run())
     await until(lambda: "up" in supervised.last_lines())
     await supervised.stop()
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(task, 60)
     assert "killing it" in told.lines[0]
 
 
@@ -93,12 +93,12 @@ async def test_a_crash_loop_backs_off_and_stops_at_once(layout: Layout) -> None:
     await told.until(3)
     assert all("exit 3" in line for line in told.lines)
     await supervised.stop()
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(task, 60)
 
 
 async def test_a_clean_end_may_be_the_end(layout: Layout) -> None:
     supervised = Supervised(python("once", "print('done')", restart=False), layout, notify=Told())
-    await asyncio.wait_for(supervised.run(), 20)
+    await asyncio.wait_for(supervised.run(), 60)
     assert supervised.last_lines() == "done"
 
 

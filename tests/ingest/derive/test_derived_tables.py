@@ -151,7 +151,7 @@ async def test_the_worker_never_waits_for_a_batch(plain_dsn: str) -> None:
         marking = ingest.transaction()
         await marking.start()
         await rows.mark(ingest, [(ids["car"], number)])
-        await asyncio.wait_for(derive_some(worker, RULES, after=BEGIN, delay_s=0, limit=10), 30)
+        await asyncio.wait_for(derive_some(worker, RULES, after=BEGIN, delay_s=0, limit=10), 60)
         await marking.commit()
         assert await ingest.fetchval("SELECT marks FROM fleet.dirty_bucket") == 2
     finally:

@@ -19,7 +19,7 @@ from tests.ingest.units import arrival, new_boot, provision, telemetry
 if TYPE_CHECKING:
     from ingest.database import Connection
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 
 
 class Worker:

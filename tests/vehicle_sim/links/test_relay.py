@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tests.mosquitto_server import Mosquitto
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from vehicle_sim.links.transport import LinkedTransport, Modem
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Peer(asyncio.Protocol):

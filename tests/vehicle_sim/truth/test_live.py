@@ -41,7 +41,7 @@ async def watched(view: LiveView, until: int) -> None:
 
     view.take = counted  # type: ignore[method-assign]
     watching = asyncio.create_task(view.watch())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await taken.wait()
     view.stands("car", 60.1701, 24.94, BEGAN + 1.5)
     watching.cancel()
@@ -90,7 +90,7 @@ async def test_a_feed_that_refuses_the_key_is_told() -> None:
     async with serve(lambda _: asyncio.sleep(0), "127.0.0.1", 0, process_request=_refuse) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         view = LiveView(f"http://127.0.0.1:{port}", "wrong", BEGAN)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await view.watch()
     assert view.errors.problem == "not seen: the platform answered 401"
 

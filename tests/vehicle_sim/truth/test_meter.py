@@ -82,14 +82,14 @@ async def test_what_passes_a_real_connection_is_counted_both_ways() -> None:
     wire.on_data = lambda: came.set() if meter.read()[1].mqtt == 6000 else None
     wire.send(bytes(3000))
     meter.published(1000)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await came.wait()
     up, down = meter.read()
     assert (up.messages, up.payload, up.mqtt, up.websocket) == (1, 1000, 2000, 0)
     assert (down.payload, down.mqtt) == (0, 6000)
     assert (up.packets, up.tcp_ip, up.total) == (5, 200, 3200)  # SYN, three segments, FIN
     wire.close()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await wire.gone.wait()
     assert meter.read() == (up, down)
     server.close()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 HERE = Motion(60.17, 24.94, 90.0, 10.0)
 NEAR = replace(HERE, lat=60.1705)  # 56 m
 FAR = replace(HERE, lat=60.22)  # 5.6 km
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 POLICY = StationPolicy(pseudonyms=PseudonymPolicy(silence_s=(0.0, 0.0)))  # not to wait for it
 
 
