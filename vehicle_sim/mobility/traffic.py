@@ -259,10 +259,9 @@ class Traffic:
         if self.network.heights is None:
             self._move(v, move)
             return 0.0, move
-        roads = self.network.roads
-        before = roads[v.road].height_at(v.offset_m)
         self._move(v, move)
-        rise = roads[v.road].height_at(v.offset_m) - before
+        before, v.height_m = v.height_m, self.network.roads[v.road].height_at(v.offset_m)
+        rise = v.height_m - before
         return rise / move, math.hypot(move, rise)
 
     def _move(self, v: Vehicle, move: float) -> None:

@@ -60,6 +60,7 @@ class Vehicle:
         "cleared",
         "doing",
         "driver",
+        "height_m",
         "held",
         "index",
         "kind",
@@ -103,6 +104,7 @@ class Vehicle:
         place_m = rng.uniform(0.0, network.length_m)
         self.road = min(bisect_right(network.starts_m, place_m), len(network.roads) - 1)
         self.offset_m = network.roads[self.road].length_m * rng.uniform(0.1, 0.9)
+        self.height_m = network.roads[self.road].height_at(self.offset_m)
         self.speed_ms = 0.0
         self.acceleration = 0.0
         self.startled_until_s = -1.0  # the driver brakes hard
