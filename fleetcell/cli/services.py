@@ -46,21 +46,23 @@ def broker_auth(
 
 def ingest() -> None:
     """Run ingest: MQTT to TimescaleDB, and the presence register of one region."""
-    from fleetcell.service import configure_logging, run_service
+    from fleetcell.service import collect_less, configure_logging, run_service
     from fleetcell.settings import IngestSettings, load
     from ingest.app import run
 
     settings = load(IngestSettings)
     configure_logging(settings.log_level, json=settings.log_json)
+    collect_less()
     run_service(run(settings))
 
 
 def dashboard() -> None:
     """Run the dashboard: the API, the live feed and the web page."""
     from dashboard.app import run
-    from fleetcell.service import configure_logging, run_service
+    from fleetcell.service import collect_less, configure_logging, run_service
     from fleetcell.settings import DashboardSettings, load
 
     settings = load(DashboardSettings)
     configure_logging(settings.log_level, json=settings.log_json)
+    collect_less()
     run_service(run(settings))

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from fleetcell.service import configure_logging, run_service
+from fleetcell.service import collect_less, configure_logging, run_service
 from ingest.derive.messages import Orders, Progress
 from ingest.derive.worker import Deriver
 from ingest.pools import Database
@@ -33,6 +33,7 @@ def main() -> None:
     if hasattr(os, "nice"):  # not on Windows
         os.nice(NICE)
     configure_logging(orders.log_level, json=orders.log_json)
+    collect_less()
     database = Database(orders.dsn, application=orders.application, timeout_s=orders.timeout_s)
     run_service(Deriver(database, orders.rules, _tell, delay_s=orders.delay_s).run())
 
