@@ -36,6 +36,7 @@ from broker.packets import (
     Ping,
     Publish,
     Subscribe,
+    Unsubscribe,
     Will,
     acknowledgement,
     suback,
@@ -50,13 +51,14 @@ from fleetcell.contract.topics import check_filter, check_topic
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from broker.packets import Packet, Unsubscribe
+    from broker.packets import Packet
     from broker.session import Link, Session
     from broker.topics import Topic
 
 log: Final = structlog.get_logger()
 
 _TOPICS_OF_SESSION: Final = 1_000  # topics of a publisher of which the permission is kept
+_FILTERS: Final = 1_000  # of one SUBSCRIBE, or more where a session may have more; the rest is refused unseen
 _LOOK_S: Final = 0.1  # how often a client that waits for a gateway looks whether it may go on
 _TURN: Final = 500  # packets of one client before the others get their turn
 
@@ -95,8 +97,10 @@ class Core(Registry):
                 if link.end is not None:
                     break
                 self._handle(link, packet)
-                left -= 1
-                if not left or link.held_for is not None:
+                kind = type(packet)
+                # Each filter is checked and looked up by itself: it counts as a packet.
+                left -= len(packet.filters) if kind is Subscribe or kind is Unsubscribe else 1  # type: ignore[union-attr] # mypy does not narrow by type()
+                if left <= 0 or link.held_for is not None:
                     link.backlog = packets
                     break
             link.credit -= _TURN - left
@@ -256,7 +260,7 @@ class Core(Registry):
 
     def _subscribe(self, link: Link, session: Session, packet: Subscribe) -> None:
         codes: list[int] = []
-        for topic_filter, qos in packet.filters:
+        for topic_filter, qos in packet.filters[: max(self.limits.subscriptions, _FILTERS)]:
             try:
                 _check_size(check_filter(topic_filter))
             except TopicError as error:
@@ -274,6 +278,9 @@ class Core(Registry):
                 if self.throttle.passes("subscribe", session.client_id, link.heard):
                     log.warning("may not subscribe", client=session.client_id, filter=topic_filter[:200])
                 codes.append(REFUSED)
+        beyond = len(packet.filters) - len(codes)  # not even looked at
+        self.counters.denied["subscription limit"] += beyond
+        codes += [REFUSED] * beyond
         link.send(suback(packet.packet_id, codes))
         for (topic_filter, _), code in zip(packet.filters, codes, strict=True):
             if code != REFUSED:

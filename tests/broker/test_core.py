@@ -142,6 +142,35 @@ def test_subscriptions_are_bounded() -> None:
     assert Bench.taken(link) == b"\x90\x06\x00\x01\x00\x00\x80\x01"
 
 
+def test_filters_beyond_what_a_session_may_have_are_refused_without_a_look() -> None:
+    bench = Bench(Limits(subscriptions=1_000, messages_per_s=0))
+    link = bench.login("a")
+    Bench.taken(link)
+    bench.access.asked.clear()
+    filters = [(f"f{number}", 1) for number in range(20_000)]
+    bench.send(link, raw.subscribe_packet(filters, 1))
+    assert Bench.taken(link)[-20_000:] == bytes([1] * 1_000 + [0x80] * 19_000)
+    assert len(bench.access.asked) == 1_000
+    assert bench.counters.denied["subscription limit"] == 19_000
+
+
+@pytest.mark.parametrize("leave", [False, True])
+def test_a_filter_counts_as_a_packet(leave: bool) -> None:
+    """A client with packets of many filters has no more of a turn, and no higher rate, than others."""
+    bench = Bench(Limits(messages_per_s=100))
+    link = bench.login("a")
+    names = [f"f{number}" for number in range(100)]
+    packet = (
+        raw.unsubscribe_packet(names, 1) if leave else raw.subscribe_packet([(name, 0) for name in names], 1)
+    )
+    Bench.taken(link)
+    bench.send(link, packet * 50)
+    kind = raw.UNSUBACK if leave else raw.SUBACK
+    assert Bench.taken(link).count(bytes([kind << 4])) == 5
+    assert link.backlog is not None
+    assert 2.9 < link.wait_s < 3.1  # five hundred at a hundred a second, but two hundred at once
+
+
 def test_topics_of_absurd_depth_are_refused() -> None:
     bench = Bench()
     for packet in (raw.publish_packet("/" * 60_000, b""), raw.subscribe_packet([("+/" * 20_000 + "+", 0)])):

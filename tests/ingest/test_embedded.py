@@ -128,6 +128,15 @@ def _passwords(server: EmbeddedPostgres) -> list[str]:
     return list(found.values())
 
 
+@pytest.mark.parametrize("folder", ["/srv/" + "x" * 100, "/srv/Größe", "/srv/a fleet"])
+def test_the_socket_is_elsewhere_where_its_path_would_be_too_long_or_odd(folder: str) -> None:
+    assert EmbeddedPostgres(Path("/srv/fleet")).socket_directory == Path("/srv/fleet/socket")
+    elsewhere = EmbeddedPostgres(Path(folder)).socket_directory
+    assert elsewhere.parent == Path("/tmp")
+    assert elsewhere == EmbeddedPostgres(Path(folder)).socket_directory
+    assert elsewhere != EmbeddedPostgres(Path(f"{folder}2")).socket_directory
+
+
 async def test_long_path_with_spaces_and_other_letters(folder: Path) -> None:
     odd = folder / 'it\'s a "Fuhrpark", für $HOME; 車両' / ("x" * 120) / ("y" * 120)
     server = EmbeddedPostgres(odd)
