@@ -70,8 +70,8 @@ def collect_less() -> None:
     """Make Python look for unreachable cycles after 50,000 new objects instead of 700.
 
     For a process of its own. The data paths make no cycles, but thousands of messages and readings under way
-    made it look all the time: a tenth to a sixth of the broker's time, a third of ingest's, in pauses of up to
-    90 ms. A round over 50,000 young objects takes 2 ms, where they hold much of each other 20 ms.
+    made it look all the time: a tenth to a sixth of the broker's time, a third of ingest's, in pauses of up
+    to 90 ms. A round over 50,000 young objects takes 2 ms, where they hold much of each other 20 ms.
     """
     gc.freeze()  # what the imports made stays
     gc.set_threshold(50_000, 10, 10)
