@@ -10,7 +10,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Match, Route
 
-from dashboard import delivery_shapes, derived_shapes, event_shapes, problems, shapes
+from dashboard import delivery_shapes, derived_shapes, event_shapes, geofence_shapes, problems, shapes
 from dashboard.commands import Command, CommandPage
 from dashboard.guard import MAX_BODY, Guard
 from dashboard.metrics import Measure
@@ -18,10 +18,12 @@ from dashboard.pages import STATIC, Pages
 from dashboard.parameters import ONLY_KNOWN_PARAMETERS
 from dashboard.routes import (
     admin,
+    alerts,
     commands,
     derived,
     events,
     fleet,
+    geofences,
     health,
     live,
     map,  # noqa: A004
@@ -62,6 +64,11 @@ ANSWERS: Final = (
     derived_shapes.StopPage,
     derived_shapes.RollupPage,
     derived_shapes.DeadLetterPage,
+    geofence_shapes.Geofence,
+    geofence_shapes.GeofencePage,
+    geofence_shapes.VisitPage,
+    geofence_shapes.Alert,
+    geofence_shapes.AlertPage,
     shapes.ErasurePage,
     shapes.ErasureCount,
     shapes.ProvisionedPage,
@@ -86,7 +93,20 @@ def make_server(services: Services, static: Path = STATIC) -> ASGIApp:
     app.include_router(session.pages)
     # the guard refuses a larger declared length; the router, one that is not declared
     api = APIRouter(prefix=API, dependencies=[ONLY_KNOWN_PARAMETERS], max_body_size=MAX_BODY)
-    for group in (fleet, presence, telemetry, derived, events, live, map, admin, commands, session):
+    for group in (
+        fleet,
+        presence,
+        telemetry,
+        derived,
+        events,
+        geofences,
+        alerts,
+        live,
+        map,
+        admin,
+        commands,
+        session,
+    ):
         api.include_router(group.router)
     app.include_router(api)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -11,6 +11,7 @@ from fleetcell.cli import (
     command,
     database,
     events,
+    geofences,
     grafana,
     journeys,
     operations,
@@ -37,8 +38,10 @@ up.register(app)
 services.register(app)
 app.add_typer(sim.app, name="sim")
 app.add_typer(vehicles.app, name="vehicles")
+app.add_typer(geofences.app, name="geofences")
 query.app.add_typer(journeys.app)
 query.app.add_typer(events.app)
+query.app.add_typer(geofences.queries)
 app.add_typer(query.app, name="query")
 watch.register(app)
 command.register(app)

@@ -14,6 +14,7 @@ from ingest.derive.chain import START, State
 from ingest.derive.journeys import advance, under_way
 from ingest.derive.rules import BUCKET_US, Rules
 from ingest.derive.summary import Rollup, summarise
+from ingest.geofences.check import GeofenceCheck
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -31,7 +32,10 @@ Figures = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`what` (rollup, trip or stop) of a vehicle, from `start_us` on, is kept otherwise than derived now."""
+    """`what` of a vehicle, from `start_us` on, is kept otherwise than derived now.
+
+    That is a rollup, trip or stop, or of a geofence an enter, exit, dwell or gap.
+    """
 
     vehicle: str
     what: str
@@ -85,6 +89,7 @@ async def _verify(connection: Connection, rules: Rules, vehicle_id: int, name: s
     numbers, state = await _beginning(connection, vehicle_id, numbers)
     numbers = [number for number in numbers if dirty is None or number < dirty]
     wanted: dict[int, list[Segment]] = {}
+    fences = await GeofenceCheck.begin(connection, vehicle_id, numbers, rules)
     for page in (numbers[start : start + PAGE] for start in range(0, len(numbers), PAGE)):
         tracks = await rows.tracks(connection, [(vehicle_id, number) for number in page])
         kept = {
@@ -101,6 +106,10 @@ async def _verify(connection: Connection, rules: Rules, vehicle_id: int, name: s
             why = _otherwise(kept.get(number), derived)
             if why is not None:
                 found.differences.append(Difference(name, "rollup", number * BUCKET_US, why))
+        if fences is not None:
+            of_page = {number: one for (_, number), one in tracks.items()}
+            others = await fences.compare(connection, page, of_page)
+            found.differences += [Difference(name, one.kind, one.at_us, one.why) for one in others]
     found.buckets = len(numbers)
     going_on = under_way(state.journey, rules) if dirty is None else None
     found.differences += _compare_journeys(

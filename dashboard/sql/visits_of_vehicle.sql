@@ -1,0 +1,10 @@
+-- Visits of a vehicle, the newest first. $1 vehicle, $2 geofence, $3 since, $4 until: those that are partly between, $5, $6 entry
+-- and geofence of the last before, $7 limit.
+SELECT vehicle, geofence_id, geofence, entered_at, outside_at, left_at, left_unseen, last_at, open, gap
+FROM api.visits
+WHERE vehicle_id = $1 AND ($2::integer IS NULL OR geofence_id = $2)
+    AND ($3::timestamptz IS NULL OR left_at IS NULL OR left_at > $3)
+    AND ($4::timestamptz IS NULL OR entered_at < $4)
+    AND ($5::timestamptz IS NULL OR (entered_at, geofence_id) < ($5, $6::integer))
+ORDER BY entered_at DESC, geofence_id DESC
+LIMIT $7
