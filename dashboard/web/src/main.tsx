@@ -8,15 +8,19 @@ import "./styles/page.css";
 import "./styles/list.css";
 import "./styles/panel.css";
 import "./styles/hazards.css";
+import "./styles/alerts.css";
 import { Api, ApiError } from "./api/client";
 import { App } from "./app/app";
 import { Model, ModelProvider } from "./app/model";
+import { ALERTS_SINCE, MOST_ALERTS } from "./geofences/alerts";
 import { MOST_SHOWN, SHOWN_AFTER } from "./hazards/hazards";
 import { LiveConnection } from "./live/connection";
 import { watchTheme } from "./ui/theme";
 
 const HEALTH_MS = 5000;
 const HAZARDS_MS = 3000;
+const ALERTS_MS = 3000;
+const GEOFENCES_MS = 15000;
 
 function start(root: HTMLElement): void {
   const themes = watchTheme(document.documentElement, localStorage, matchMedia("(prefers-color-scheme: dark)"));
@@ -44,6 +48,8 @@ function start(root: HTMLElement): void {
   window.setInterval(() => model.tick(), 500);
   window.setInterval(() => void readHealth(model, api), HEALTH_MS);
   window.setInterval(() => void readHazards(model, api), HAZARDS_MS);
+  window.setInterval(() => void readAlerts(model, api), ALERTS_MS);
+  window.setInterval(() => void readGeofences(model, api), GEOFENCES_MS);
   addEventListener("online", () => connection.retryNow());
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) connection.retryNow();
@@ -91,6 +97,8 @@ async function readOnce(model: Model, api: Api): Promise<void> {
   await Promise.all([
     readHealth(model, api),
     readHazards(model, api),
+    readAlerts(model, api),
+    readGeofences(model, api),
     api
       .session()
       .then((session) => (model.session.value = session))
@@ -123,6 +131,24 @@ async function readHazards(model: Model, api: Api): Promise<void> {
     model.hazards.value = await api.hazards(SHOWN_AFTER, MOST_SHOWN);
   } catch (error) {
     console.warn("hazards:", error instanceof Error ? error.message : error); // what is shown says until when
+  }
+}
+
+async function readAlerts(model: Model, api: Api): Promise<void> {
+  if (document.hidden || model.link.peek().kind === "signed-out") return;
+  try {
+    model.alerts.value = await api.alerts(ALERTS_SINCE, MOST_ALERTS);
+  } catch (error) {
+    console.warn("alerts:", error instanceof Error ? error.message : error);
+  }
+}
+
+async function readGeofences(model: Model, api: Api): Promise<void> {
+  if (document.hidden || model.link.peek().kind === "signed-out") return;
+  try {
+    model.geofences.value = await api.geofences();
+  } catch (error) {
+    console.warn("geofences:", error instanceof Error ? error.message : error);
   }
 }
 

@@ -2,9 +2,11 @@
 
 import * as read from "./read";
 import type {
+  Alert,
   Command,
   Delivery,
   Gateway,
+  Geofence,
   Hazard,
   PresenceEvent,
   Session,
@@ -95,6 +97,29 @@ export class Api {
   async hazards(since: string, limit: number): Promise<Hazard[]> {
     const answer = await this.get("hazards", { since, limit: String(limit) });
     return read.list(answer["items"], "items", read.hazard, this.problem);
+  }
+
+  /** All of them. */
+  async geofences(): Promise<Geofence[]> {
+    const found: Geofence[] = [];
+    let cursor: string | null = null;
+    do {
+      const answer: read.Json = await this.get("geofences", { limit: "200", ...(cursor === null ? {} : { cursor }) });
+      found.push(...read.list(answer["items"], "items", read.geofence, this.problem));
+      cursor = typeof answer["next_cursor"] === "string" ? answer["next_cursor"] : null;
+    } while (cursor !== null);
+    return found;
+  }
+
+  /** Those that were raised since then (a time, or an age such as "1d"), the last raised first. */
+  async alerts(since: string, limit: number): Promise<Alert[]> {
+    const answer = await this.get("alerts", { since, limit: String(limit) });
+    return read.list(answer["items"], "items", read.alert, this.problem);
+  }
+
+  /** Says that an alert is seen to; the alert as it is then. */
+  async acknowledge(id: number): Promise<Alert> {
+    return read.alert(await (await this.ask("POST", `alerts/${id}/acknowledge`)).json());
   }
 
   /** The newest first. */

@@ -3,12 +3,15 @@
  * a list keeps its good entries and reports the bad ones.
  */
 
-import { COMMAND_STATES, STATES } from "./types";
+import { ALERT_STATES, COMMAND_STATES, STATES } from "./types";
 import type {
+  Alert,
+  AlertState,
   Command,
   CommandState,
   Delivery,
   Gateway,
+  Geofence,
   Hazard,
   Position,
   PresenceChange,
@@ -272,6 +275,35 @@ export function hazard(value: unknown): Hazard {
     validUntil: instant(row["valid_until"], "valid_until"),
     ended: optionalInstant(row["ended_at"], "ended_at"),
     region: text(row["region"], "region"),
+  };
+}
+
+export function geofence(value: unknown): Geofence {
+  const row = record(value, "geofence");
+  const shape = record(row["geometry"], "geometry");
+  const { type, coordinates } = shape;
+  const radius = optionalNumber(row["radius_m"]);
+  if (!Array.isArray(coordinates)) throw new ReadError("coordinates is not a list");
+  if (type !== "Polygon" && type !== "MultiPolygon" && !(type === "Point" && radius !== null)) {
+    throw new ReadError(`geometry ${JSON.stringify(type)} is unknown here`);
+  }
+  // The server has checked the positions in it, thousands perhaps.
+  const geometry = { type, coordinates } as Geofence["geometry"];
+  return { id: number(row["id"], "id"), name: text(row["name"], "name"), geometry, radius };
+}
+
+export function alert(value: unknown): Alert {
+  const row = record(value, "alert");
+  const known: readonly unknown[] = ALERT_STATES;
+  if (!known.includes(row["state"])) throw new ReadError(`state ${JSON.stringify(row["state"])} is unknown here`);
+  return {
+    id: number(row["id"], "id"),
+    vehicle: text(row["vehicle"], "vehicle"),
+    geofence: text(row["geofence"], "geofence"),
+    kind: text(row["kind"], "kind"),
+    at: instant(row["at"], "at"),
+    state: row["state"] as AlertState,
+    acknowledgedBy: optionalText(row["acknowledged_by"]),
   };
 }
 

@@ -168,6 +168,30 @@ export interface Hazard {
   readonly region: string;
 }
 
+/** An area that vehicles enter and leave. */
+export interface Geofence {
+  readonly id: number;
+  readonly name: string;
+  readonly geometry: GeoJSON.Polygon | GeoJSON.MultiPolygon | GeoJSON.Point;
+  /** Metres, around a point. */
+  readonly radius: number | null;
+}
+
+export const ALERT_STATES = ["open", "acknowledged", "corrected"] as const;
+/** corrected: later readings say that it was not so. */
+export type AlertState = (typeof ALERT_STATES)[number];
+
+/** A vehicle entered or left a geofence, or stayed in it for long. */
+export interface Alert {
+  readonly id: number;
+  readonly vehicle: string;
+  readonly geofence: string;
+  readonly kind: string;
+  readonly at: number;
+  readonly state: AlertState;
+  readonly acknowledgedBy: string | null;
+}
+
 /** Who is signed in; a viewer may look, an operator may also command. */
 export interface Session {
   readonly name: string;

@@ -5,7 +5,7 @@ import type { ReadonlySignal, Signal } from "@preact/signals";
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import type { Api, FleetHealth } from "../api/client";
-import type { Frame, Hazard, Session, SignalInfo, Vehicle } from "../api/types";
+import type { Alert, Frame, Geofence, Hazard, Session, SignalInfo, Vehicle } from "../api/types";
 import { ServerClock } from "../live/clock";
 import type { Link } from "../live/connection";
 import { EMPTY, merge, reduce } from "../store/fleet";
@@ -46,6 +46,10 @@ export class Model {
   /** The hazard that is looked at. */
   readonly hazard: Signal<number | null> = signal(null);
   readonly hazardsOpen: Signal<boolean> = signal(false);
+  readonly geofences: Signal<readonly Geofence[]> = signal([]);
+  /** Alerts of the last day, the newest first; null: not read yet. */
+  readonly alerts: Signal<readonly Alert[] | null> = signal(null);
+  readonly alertsOpen: Signal<boolean> = signal(false);
   /** Frames or parts of frames that made no sense. */
   readonly problems: Signal<number> = signal(0);
 
@@ -111,6 +115,11 @@ export class Model {
       this.hazardsOpen.value = true;
       this.following.value = false;
     });
+  }
+
+  /** An alert as it is now. */
+  takeAlert(alert: Alert): void {
+    this.alerts.value = this.alerts.value?.map((one) => (one.id === alert.id ? alert : one)) ?? null;
   }
 
   private put(fleet: Fleet): void {

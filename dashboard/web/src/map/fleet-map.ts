@@ -211,6 +211,10 @@ export class FleetMap {
     this.map.easeTo({ center: [lon, lat], zoom, offset: this.offset(), duration: this.easing(500) });
   }
 
+  setGeofences(areas: GeoJSON.FeatureCollection): void {
+    this.whenReady(() => this.source("geofences")?.setData(areas));
+  }
+
   setTrack(lines: readonly TrackLine[]): void {
     const features = lines.map(
       ({ age, coordinates }): GeoJSON.Feature => ({

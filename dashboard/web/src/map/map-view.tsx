@@ -5,6 +5,8 @@ import "maplibre-gl/dist/maplibre-gl.css";
 import { useModel } from "../app/model";
 import type { Model } from "../app/model";
 import { shownAt } from "../hazards/hazards";
+import { AlertList } from "../geofences/alert-list";
+import { areasOf } from "../geofences/areas";
 import { HazardList } from "../hazards/hazard-list";
 import { Icon } from "../ui/icons";
 import { FleetMap } from "./fleet-map";
@@ -75,7 +77,10 @@ export function MapView(): JSX.Element {
           <Icon name="fit" />
         </button>
       </div>
-      <HazardList />
+      <div class="map-notices">
+        <AlertList />
+        <HazardList />
+      </div>
     </section>
   );
 }
@@ -97,6 +102,7 @@ function connect(map: FleetMap, model: Model): (() => void)[] {
       map.setShown(text.trim() === "" && states.size === 0 ? null : new Set(model.ids.value));
     }),
     effect(() => map.setCovered({ bottom: wide.matches ? 0 : model.sheet.value })),
+    effect(() => map.setGeofences(areasOf(model.geofences.value))),
     effect(() => map.setHazards(shownAt(model.hazards.value ?? [], model.now.value), model.hazard.value)),
     effect(() => {
       const open = model.selected.value !== null;
