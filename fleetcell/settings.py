@@ -252,7 +252,7 @@ class IngestSettings(BrokerClientSettings):
     )
     batch_ms: Annotated[int, Field(ge=1, le=10_000)] = Field(200, description="Age of a batch, ms, at most")
     batch_gather_ms: Annotated[int, Field(ge=0, le=10_000)] = Field(
-        50, description="Age from which a batch is stored if none waits before it, ms"
+        50, description="Age from which a batch is stored if no other is being stored, ms"
     )
     retention_days: Annotated[int, Field(ge=1)] = Field(90, description="Days that telemetry is kept")
     derive_delay_s: Annotated[float, Field(ge=0, le=60)] = Field(

@@ -1,7 +1,7 @@
 """From the inbox to the database and back: batches by size and time, one transaction each, then the answers.
 
-While one batch is being committed the next is decoded. Nothing is answered before COMMIT; what is lost here,
-units send again.
+While one batch is being committed the next is decoded, and where that takes long prepared. Nothing is
+answered before COMMIT; what is lost here, units send again.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Writer:
         database: connections, made anew when they break.
         vehicles: who may send.
         batch_rows, linger_s: a batch is closed at this many rows, or this long after its first arrival.
-        gather_s: so long after it already where no other batch waits to be committed. A batch is as large as
+        gather_s: so long after it already where no other batch is being stored. So a batch is as large as
             what came while the one before was stored: small ones, soon answered, while that keeps up.
         heard: called with each decoded upload, before it is stored: a sign of life.
         answer: called with what was committed.
@@ -102,6 +102,11 @@ class Writer:
         """Rows in the batch that is being filled and in the one that is being committed."""
         return self._open.rows + self._current.rows
 
+    @property
+    def _storing(self) -> bool:
+        """Whether a batch is being committed, or waits for it."""
+        return bool(self._current.rows) or not self._batches.empty()
+
     async def run(self) -> None:
         """Store until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -138,7 +143,7 @@ class Writer:
             age_s = time.monotonic() - opened
             if batch.rows >= self._batch_rows or age_s >= self._linger_s:
                 return
-            if age_s >= self._gather_s and self._batches.empty():
+            if age_s >= self._gather_s and not self._storing:
                 return
             await asyncio.sleep(0 if len(self._inbox) else _PAUSE_S)
 

@@ -66,10 +66,10 @@ class Storing:
         self._seq += 1
         self.inbox.put(arrival("car", telemetry(self._boot, [sample(self._seq)])))
 
-    async def until(self, *, waiting: int) -> None:
-        """All was taken, and so many rows are in the open batch and in the one that is being committed."""
+    async def until(self, *, waiting: int, left: int = 0) -> None:
+        """All but `left` was taken; `waiting` rows are in the open batch and in the one being committed."""
         async with asyncio.timeout(LIMIT_S):
-            while len(self.inbox) or self.writer.waiting != waiting:
+            while len(self.inbox) != left or self.writer.waiting != waiting:
                 await asyncio.sleep(0.001)
 
     async def stored(self, readings: int) -> None:
@@ -125,29 +125,26 @@ async def test_while_storing_keeps_up_nothing_waits_for_more(dsn: str) -> None:
     assert storing.batches == [1, 1, 1]
 
 
-async def test_what_comes_while_a_batch_waits_is_stored_together(dsn: str) -> None:
+async def test_what_comes_while_a_batch_is_stored_is_stored_together(dsn: str) -> None:
     storing = Storing(dsn)
     async with storing.running():
         async with held_up(dsn, storing):
-            storing.put()
-            await storing.until(waiting=1)  # the second waits behind it
             for waiting in range(2, 7):
                 storing.put()
                 await storing.until(waiting=waiting)
-        await storing.stored(7)
-    assert storing.batches == [1, 1, 5]
+        await storing.stored(6)
+    assert storing.batches == [1, 5]
 
 
 async def test_a_batch_that_waits_is_closed_at_its_age_and_its_rows(dsn: str) -> None:
     storing = Storing(dsn, batch_rows=2)
     async with storing.running():
         async with held_up(dsn, storing):
-            storing.put()
-            await storing.until(waiting=1)
-            for _ in range(3):
+            for _ in range(5):
                 storing.put()
-        await storing.stored(5)
-    assert storing.batches == [1, 1, 2, 1]
+            await storing.until(waiting=3, left=1)  # two in the queue, two that have no place there
+        await storing.stored(6)
+    assert storing.batches == [1, 2, 2, 1]
     old = Storing(dsn, linger_s=0.0)
     async with old.running():
         async with held_up(dsn, old):
