@@ -32,7 +32,7 @@ import benchmarks
 from fleetcell.service import configure_logging
 
 Figures = dict[str, object]
-OPTIONS = ("vehicles", "seed", "workers", "parked", "link", "schedules", "only")
+OPTIONS = ("vehicles", "seed", "workers", "parked", "link", "schedules", "only", "rate")
 
 
 class Benchmark(Protocol):
@@ -79,6 +79,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--link", help="the units' links (sim: lte)")
     parser.add_argument("--schedules", type=count, help="how many to play (chaos: 10)")
     parser.add_argument("--only", type=count, help="the number of the one schedule to play again (chaos)")
+    parser.add_argument("--rate", type=count, help="readings a second of each unit (outage: 10)")
     parser.add_argument("--list", action="store_true", help="name the benchmarks")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.names) - set(names()))

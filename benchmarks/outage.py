@@ -85,12 +85,16 @@ class Watch:
 
 
 async def run(
-    seconds: float, say: Callable[[str], None], vehicles: int = VEHICLES, seed: int | None = None
+    seconds: float,
+    say: Callable[[str], None],
+    vehicles: int = VEHICLES,
+    seed: int | None = None,
+    rate: float = RATE_HZ,
 ) -> dict[str, object]:
     """An outage of `seconds`, and its end."""
     names = [f"car-{index:05d}" for index in range(vehicles)]
     truth, delays = Truth(), Delays()
-    async with conducting(rate_hz=RATE_HZ, delivery=DeliveryPolicy()) as conductor:
+    async with conducting(rate_hz=rate, delivery=DeliveryPolicy()) as conductor:
         platform = conductor.platform
 
         def hear(news: News) -> None:
@@ -102,7 +106,7 @@ async def run(
         await platform.provision(names)
         secrets = {name: secret(name) for name in names}
         platform.units.order(Order("begin", secrets=secrets, seed=seed or random.randrange(2**31)))
-        await _pending_below(conductor, vehicles * RATE_HZ * 3, lambda: None)
+        await _pending_below(conductor, vehicles * rate * 3, lambda: None)
         await asyncio.sleep(STEADY_S)
         watch = Watch(platform, ("ingest-1", "ingest-2", "broker"))
         say(f"the database goes away for {seconds:g} s")
@@ -120,7 +124,7 @@ async def run(
             await asyncio.sleep(0.05)
         noticed, delays.measuring = time.monotonic(), True
         say(f"it is back; {backlog:,} readings wait")
-        await _pending_below(conductor, vehicles * RATE_HZ * 3, watch.look)
+        await _pending_below(conductor, vehicles * rate * 3, watch.look)
         drained_s = time.monotonic() - noticed
         delays.measuring = False
         platform.units.order(Order("coast"))
@@ -132,7 +136,7 @@ async def run(
         held = await Held.read(connection, names)
         connection.terminate()
         verdict = truth.judge(left_in_spools(platform.disks["units"].path, names), held)
-    live = vehicles * RATE_HZ
+    live = vehicles * rate
     return {
         "vehicles": vehicles,
         "outage_s": seconds,

@@ -192,7 +192,7 @@ class Unit:
 
     def acked(self, boot: str, now: float) -> list[Action]:
         """An acknowledgement for this boot was noted in the spool."""
-        self.delivery.settled(boot)
+        self.delivery.settled(boot, now)
         return [*self._send(now), *self._rest_when_done()]
 
     # -- the vehicle ------------------------------------------------------------------------------

@@ -56,10 +56,11 @@ def take_all(delivery: Delivery, now: float) -> list[Batch]:
     return batches
 
 
-def settle(delivery: Delivery, shelf: Shelf, batch: Batch) -> None:
+def settle(delivery: Delivery, shelf: Shelf, batch: Batch, *, now: float | None = None) -> None:
+    """It is acknowledged; as soon as it was sent, where nothing else is said."""
     for seq in batch.seqs:
         shelf.sizes.pop((batch.boot, seq), None)
-    delivery.settled(batch.boot)
+    delivery.settled(batch.boot, batch.sent if now is None else now)
 
 
 def test_the_first_reading_goes_at_once_and_the_next_ones_together_a_window_later() -> None:
@@ -192,13 +193,13 @@ def test_evictions_are_declared_until_they_are_acknowledged_even_without_a_readi
     delivery.restore(A, (), 0.0)
     (batch,) = take_all(delivery, 0.0)
     assert (batch.seqs, batch.evicted) == ((), ((1, 5),))
-    delivery.settled(A)
+    delivery.settled(A, 0.0)
     assert batch.number in delivery.in_flight, "an acknowledgement for something else"
     delivery.expired(batch.due)
     (again,) = take_all(delivery, delivery.due)
     assert again.evicted == ((1, 5),)
     shelf.gone[A] = ()
-    delivery.settled(A)
+    delivery.settled(A, again.sent)
     assert delivery.in_flight == {}
     assert delivery.due == float("inf")
 
@@ -265,10 +266,12 @@ def test_whatever_happens_everything_is_settled_in_the_end(data: Any) -> None:
                     shelf.events.add((A, made))
                 make(delivery, shelf, range(made, made + 1), now)
             case "settle" if delivery.in_flight:
-                settle(delivery, shelf, data.draw(st.sampled_from(list(delivery.in_flight.values()))))
+                settle(
+                    delivery, shelf, data.draw(st.sampled_from(list(delivery.in_flight.values()))), now=now
+                )
             case "settle part" if shelf.sizes:
                 shelf.sizes.pop(data.draw(st.sampled_from(list(shelf.sizes))))
-                delivery.settled(A)
+                delivery.settled(A, now)
             case "lose":
                 delivery.lost(now)
             case "evict" if shelf.sizes:
@@ -288,6 +291,6 @@ def test_whatever_happens_everything_is_settled_in_the_end(data: Any) -> None:
         delivery.expired(now)
         for batch in take_all(delivery, now):
             shelf.gone[A] = ledger.subtract(shelf.evicted(A), batch.evicted)
-            settle(delivery, shelf, batch)
+            settle(delivery, shelf, batch, now=now)
     assert not shelf.sizes
     assert not shelf.gone.get(A)
