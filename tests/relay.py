@@ -83,6 +83,8 @@ class Relay:
         with suppress(OSError):
             while data := await source.read(65536):
                 await self._passing.wait()
+                if target.transport.is_closing():  # uvloop fails to write where asyncio says nothing
+                    break
                 target.write(data)
                 await target.drain()
         await self._passing.wait()

@@ -41,8 +41,8 @@ ALL_PRESENCE = "fleet/v1/helsinki/+/presence"
 @pytest.mark.parametrize("ws", [False, True], ids=["tcp", "ws"])
 async def test_1_a_silent_client_is_closed_at_one_and_a_half_keep_alives(clients: Clients, ws: bool) -> None:
     gateway = await clients.login("gateway", (ALL_PRESENCE, 1))
-    silent = await clients.login("veh1", ws=ws, keep_alive=1, will=Will(PRESENCE, b"lost"))
     start = time.monotonic()
+    silent = await clients.login("veh1", ws=ws, keep_alive=1, will=Will(PRESENCE, b"lost"))
     await silent.wait_closed()
     assert time.monotonic() - start >= 1.4
     assert (await gateway.message()).payload == b"lost"
@@ -236,10 +236,10 @@ async def test_12_a_client_that_does_not_acknowledge_costs_no_tasks(
 @pytest.mark.parametrize("ws", [False, True], ids=["tcp", "ws"])
 @pytest.mark.parametrize("sent", [b"", b"\x10", b"\x10\x20\x00\x04MQ"], ids=["nothing", "a byte", "half"])
 async def test_13_a_socket_without_connect_is_closed(clients: Clients, ws: bool, sent: bytes) -> None:
+    start = time.monotonic()
     client = await (clients.ws() if ws else clients.tcp())
     if sent:
         client.send(sent)
-    start = time.monotonic()
     await client.wait_closed()
     assert time.monotonic() - start >= 0.9
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 KEY = bytes(range(32))
 PATIENCE_S = 60.0
-STATEMENT_S = 2.0  # how long ingest waits for a database that says nothing
+STATEMENT_S = 4.0  # how long ingest waits for a database that says nothing: more than a busy one takes
 START_S = 90.0  # four processes, on a busy machine
 
 _listeners = itertools.count(1)
@@ -118,7 +118,7 @@ class Region:
             process.send_signal(signal.SIGTERM)
         for process in self._processes:
             try:
-                await asyncio.to_thread(process.wait, 20)
+                await asyncio.to_thread(process.wait, 60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

