@@ -39,9 +39,11 @@ async def backfill(connection: Connection, reader: FenceReader) -> bool:
             after = row["id"]
             if marked >= LEAST_MARKED:
                 break
-        numbers = [one.id for one in wanted], [one.version for one in wanted]
         await connection.execute(
-            statement("geofences_backfilled"), numbers[0], after if rows else None, numbers[1]
+            statement("geofences_backfilled"),
+            [row["id"] for row in due],
+            after if rows else None,
+            [row["version"] for row in due],
         )
     return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.geofences import rows
-from ingest.geofences.crossings import NOWHERE, cross
+from ingest.geofences.crossings import ENTER, NOWHERE, cross
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +32,7 @@ class GeofenceCheck:
         self._fences = fences
         self._state = state
         self._rules = rules
+        self._believed: int | None = None  # it goes on from a bucket that the retention has removed
 
     @classmethod
     async def begin(
@@ -45,8 +46,15 @@ class GeofenceCheck:
         fences = await reader.read(connection)
         if not fences.by_id or reader.pending or not numbers:
             return None
-        before = (await rows.states(connection, [(vehicle, numbers[0])]))[vehicle, numbers[0]].before
-        return cls(vehicle, fences, before or NOWHERE, rules)
+        first = (vehicle, numbers[0])
+        around = (await rows.states(connection, [first]))[first]
+        check = cls(vehicle, fences, around.before or NOWHERE, rules)
+        if around.before is None and around.own is not None:
+            here = (await rows.crossings_of(connection, [first])).get(first, [])
+            if _goes_on(around.own, here):
+                check._believed = numbers[0]
+                check._state = around.own
+        return check
 
     async def compare(
         self, connection: Connection, numbers: Sequence[int], tracks: dict[int, Track]
@@ -55,6 +63,8 @@ class GeofenceCheck:
         held = await rows.crossings_of(connection, [(self._vehicle, number) for number in numbers])
         found: list[Otherwise] = []
         for number in numbers:
+            if number == self._believed:
+                continue
             derived: list[Crossing] = []
             if number in tracks:
                 crossed = cross(self._state, tracks[number], self._fences, self._vehicle, self._rules)
@@ -62,6 +72,12 @@ class GeofenceCheck:
             kept = [one for one in held.get((self._vehicle, number), ()) if one.fence in self._fences.by_id]
             found += _compare(kept, derived)
         return found
+
+
+def _goes_on(own: Whereabouts, crossings: Sequence[Crossing]) -> bool:
+    """Whether a visit was under way when the bucket began."""
+    first = {one.fence: one.kind for one in reversed(crossings)}
+    return any(kind != ENTER for kind in first.values()) or any(one not in first for one in own.inside)
 
 
 def _compare(kept: list[Crossing], derived: list[Crossing]) -> Iterator[Otherwise]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
+import structlog
 
+from fleetcell.contract.errors import PayloadError
 from fleetcell.contract.geofences import area_of
 from ingest.database import statement
 from ingest.geofences.alerts import HORIZON_S, Alert
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from ingest.database import Connection
     from ingest.geofences.alerts import Settled
     from ingest.geofences.crossings import Crossed
+
+log = structlog.get_logger()
 
 Place = tuple[int, int]  # vehicle, bucket number
 
@@ -63,21 +67,23 @@ class FenceReader:
     async def _load(self, connection: Connection, rows: Sequence[Any]) -> Fences:
         known = {one[0]: one for one in self._key}
         new = [row["id"] for row in rows if not _same_area(known.get(row["id"]), tuple(row))]
-        areas = {
-            row["id"]: Shape(area_of(_geometry.decode(row["geometry"]), row["radius_m"]))
-            for row in await connection.fetch(statement("geofence_areas"), new)
-        }
-        held = self._fences.by_id
+        shapes = {one.id: one.shape for one in self._fences.by_id.values() if one.id not in new}
+        for row in await connection.fetch(statement("geofence_areas"), new):
+            try:
+                shapes[row["id"]] = Shape(area_of(_geometry.decode(row["geometry"]), row["radius_m"]))
+            except PayloadError as error:  # the API checks; what came in past it must not stop the others
+                log.warning("a geofence is left out", id=row["id"], reason=str(error))
         return Fences(
             Fence(
                 row["id"],
                 row["version"],
-                areas[row["id"]] if row["id"] in areas else held[row["id"]].shape,
+                shapes[row["id"]],
                 row["margin_m"],
                 row["dwell_s"],
                 None if row["vehicles"] is None else frozenset(row["vehicles"]),
             )
             for row in rows
+            if row["id"] in shapes
         )
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import time
 import uuid
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-    from playwright.sync_api import FloatRect, Locator
+    from playwright.sync_api import FloatRect, Locator, Page
 
     from tests.e2e.conftest import OpenPage
     from tests.running_platform import RunningPlatform
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.e2e
 
 VEHICLES: Final = 12
 ROGUE: Final = "rogue-1"
+PLACE: Final = (60.17, 24.94)
 MARKUP: Final = "<img src=/nothing onerror=document.title='owned'>"
 
 
@@ -199,9 +201,10 @@ def test_on_a_phone_the_list_is_a_sheet_and_the_panel_fills_the_screen(open_page
 
 
 def test_markup_from_a_vehicle_is_text(platform: RunningPlatform, open_page: OpenPage) -> None:
-    """The last one: it adds a vehicle. That reports events, too, and warns others of road works."""
+    """The last one: it adds a vehicle. That reports events, too, warns others, and enters a geofence."""
     answer = platform.ask("POST", "/api/v1/vehicles", json={"id": ROGUE})
     secret = answer.json()["items"][0]["secret"]
+    _fence(platform)
     viewer = open_page()
     viewer.wait_live()
     hazards = viewer.page.locator("[data-hazards]")
@@ -209,7 +212,14 @@ def test_markup_from_a_vehicle_is_text(platform: RunningPlatform, open_page: Ope
     hazards.click()
     expect(viewer.page.get_by_text("No vehicle warns of anything now.")).to_be_visible()
     viewer.page.keyboard.press("Escape")
-    _speak(platform, secret)
+    alerts = viewer.page.locator("[data-alerts]")
+    expect(alerts).to_have_attribute("data-alerts", "0")
+    alerts.click()
+    expect(viewer.page.get_by_text("No alerts in the last day.")).to_be_visible()
+    viewer.page.keyboard.press("Escape")
+    expect(alerts).to_be_focused()
+    warned_ms = int(time.time() * 1000)
+    _speak(platform, secret, warned_ms)
     row = viewer.row(ROGUE)
     expect(row).to_have_attribute("data-state", "offline")
     expect(row).to_contain_text(MARKUP)
@@ -234,43 +244,98 @@ def test_markup_from_a_vehicle_is_text(platform: RunningPlatform, open_page: Ope
     expect(warning).to_have_count(0)
     expect(hazards).to_be_focused()
     expect(panel).to_be_visible()  # Escape was for the list
+    _acknowledge(viewer.page, alerts)
     viewer.page.set_viewport_size({"width": 390, "height": 844})
     panel.get_by_role("button", name="Close").click()
     viewer.page.locator("[data-hazard-sign=road_works]").dispatch_event("click")
     expect(warning).to_be_visible()
     assert _box(warning)["height"] >= 44, "for a finger"
     assert viewer.page.evaluate("document.documentElement.scrollWidth") == 390
+    _cancel(platform, secret, warned_ms)
+    expect(viewer.page.locator(".hazard-marker.over .hazard-sign")).to_have_css("opacity", "0.4")
 
-    assert "road_works" in platform.run("query", "hazards", "--active").stdout
+    assert "road_works" in platform.run("query", "hazards").stdout
     assert "P0300" in platform.run("query", "events", "--vehicle", ROGUE, "--kind", "dtc").stdout
 
     assert viewer.page.locator("img").count() == 0
     assert viewer.page.title() == "fleetcell"
 
 
-def _speak(platform: RunningPlatform, secret: str) -> None:
-    """Attach, send a reading and events, warn of road works, sign off; with markup where text is allowed."""
+def _fence(platform: RunningPlatform) -> None:
+    """A geofence around PLACE, with markup as its name, that raises alerts."""
+    wish = {
+        "name": MARKUP,
+        "geometry": {"type": "Point", "coordinates": PLACE[::-1]},
+        "radius_m": 300,
+        "vehicles": [ROGUE],
+        "alerts": {"enter": True},
+    }
+    made = platform.ask("POST", "/api/v1/geofences", json=wish).json()
+    path = f"/api/v1/geofences/{made['id']}"
+    until(lambda: not platform.ask("GET", path).json()["pending"], what="its history is derived")
+
+
+def _acknowledge(page: Page, alerts: Locator) -> None:
+    """By the keyboard: open the list, go to the alert's button, press it."""
+    expect(alerts).to_have_attribute("data-alerts", "1")
+    alerts.press("Enter")
+    row = page.locator("[data-alert=enter]")
+    expect(row).to_contain_text(f"{ROGUE} entered {MARKUP}")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    done = row.get_by_role("button", name="Seen to")
+    expect(done).to_be_focused()
+    done.press("Enter")
+    expect(alerts).to_have_attribute("data-alerts", "0")
+    expect(row).to_contain_text("seen to by")
+    alerts.press("Escape")
+    expect(row).to_have_count(0)
+
+
+def _speak(platform: RunningPlatform, secret: str, now_ms: int) -> None:
+    """Attach, send readings and events, warn of road works, sign off; with markup where text is allowed."""
+    boot = uuid.uuid4().hex
+    now = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat()
+    claim = {"epoch": 1, "at": now, "boot": boot, "next_seq": 1}
+    event = {"boot": boot, "epoch": 1, "ts": now}
+    warning = denm(at_ms=now_ms, cause=(3, 4), place=PLACE, validity_s=600)
+    lat, lon = PLACE
+    there = {"seq": 1, "ts": now, "s": {"lat": lat, "lon": lon, "note": MARKUP, "rat": MARKUP}}
+    before = {"seq": 4, "ts": now_ms - 60_000, "s": {"lat": lat + 0.01, "lon": lon}}  # 1,100 m to the north
+    with _client(platform, secret) as (client, region):
+        publish = _publisher(client, f"fleet/v1/{region}/{ROGUE}")
+        publish("presence", claim | {"kind": "attach", "n": 1})
+        publish("telemetry", {"boot": boot, "epoch": 1, "samples": [there, before]})
+        publish("event", event | {"seq": 2, "kind": "dtc", "data": {"code": "P0300", "active": True}})
+        publish("event", event | {"seq": 3, "kind": MARKUP, "data": {MARKUP: MARKUP}})
+        client.publish(topic_text(PLACE, region=region), codec.encode(warning)).wait_for_publish(10)
+        publish("presence", claim | {"kind": "detach", "n": 2, "reason": MARKUP})
+
+
+def _cancel(platform: RunningPlatform, secret: str, warned_ms: int) -> None:
+    """Say that the road works are over."""
+    over = denm(
+        at_ms=warned_ms,
+        reference_ms=int(time.time() * 1000),
+        cause=None,
+        place=PLACE,
+        ends="isCancellation",
+    )
+    with _client(platform, secret) as (client, region):
+        client.publish(topic_text(PLACE, region=region), codec.encode(over)).wait_for_publish(10)
+
+
+@contextmanager
+def _client(platform: RunningPlatform, secret: str) -> Iterator[tuple[paho.Client, str]]:
+    """The vehicle's own client, connected, and its region."""
     found = json.loads((platform.data / "run" / "up.json").read_text())
     address = urlsplit(found["mqtt_url"])
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id=ROGUE)
     client.username_pw_set(ROGUE, secret)
     client.connect(address.hostname or "", address.port or 1883)
     client.loop_start()
-    boot = uuid.uuid4().hex
-    now = datetime.now(UTC).isoformat()
-    claim = {"epoch": 1, "at": now, "boot": boot, "next_seq": 1}
-    event = {"boot": boot, "epoch": 1, "ts": now}
-    place = 60.17, 24.94
-    warning = denm(at_ms=int(time.time() * 1000), cause=(3, 4), place=place, validity_s=600)
-    reading = {"seq": 1, "ts": now, "s": {"lat": 60.17, "lon": 24.94, "note": MARKUP, "rat": MARKUP}}
     try:
-        publish = _publisher(client, f"fleet/v1/{found['region']}/{ROGUE}")
-        publish("presence", claim | {"kind": "attach", "n": 1})
-        publish("telemetry", {"boot": boot, "epoch": 1, "samples": [reading]})
-        publish("event", event | {"seq": 2, "kind": "dtc", "data": {"code": "P0300", "active": True}})
-        publish("event", event | {"seq": 3, "kind": MARKUP, "data": {MARKUP: MARKUP}})
-        client.publish(topic_text(place, region=found["region"]), codec.encode(warning)).wait_for_publish(10)
-        publish("presence", claim | {"kind": "detach", "n": 2, "reason": MARKUP})
+        yield client, found["region"]
         client.disconnect()
     finally:
         client.loop_stop()

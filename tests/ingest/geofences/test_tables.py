@@ -237,3 +237,18 @@ async def test_what_is_refused(
     )
     assert row is not None
     assert (row["geofence"], row["problem"], row["missing"]) == (None, *problem)
+
+
+async def test_one_that_cannot_be_read_does_not_stop_the_others(connection: Connection) -> None:
+    """The API refuses it; whoever writes past it harms nobody else."""
+    await adopt_rules(connection, RULES)
+    ids = await provision(connection, "car")
+    await connection.execute(
+        "INSERT INTO fleet.geofence (name, geometry, margin_m, restricted, alert_enter, alert_exit,"
+        " created_by, updated_by) VALUES ('wrong', '{\"type\": \"Polygon\"}', 1, false, true, true, 'ops', 'ops')"
+    )
+    await fence(connection)
+    await put(connection, ids, "car", round_trip(HISTORY), new_boot())
+    await settle(connection)
+    assert [row[1] for row in await visits(connection)] == ["depot"]
+    assert not await connection.fetchval("SELECT bool_or(pending) FROM api.geofences")
