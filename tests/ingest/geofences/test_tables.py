@@ -245,7 +245,8 @@ async def test_one_that_cannot_be_read_does_not_stop_the_others(connection: Conn
     ids = await provision(connection, "car")
     await connection.execute(
         "INSERT INTO fleet.geofence (name, geometry, margin_m, restricted, alert_enter, alert_exit,"
-        " created_by, updated_by) VALUES ('wrong', '{\"type\": \"Polygon\"}', 1, false, true, true, 'ops', 'ops')"
+        " created_by, updated_by)"
+        " VALUES ('wrong', '{\"type\": \"Polygon\"}', 1, false, true, true, 'ops', 'ops')"
     )
     await fence(connection)
     await put(connection, ids, "car", round_trip(HISTORY), new_boot())
