@@ -40,7 +40,7 @@ _UNTOLD: Final = 0.09
 _TOLD: Final = 0.01
 _ANYWHERE: Final = 1e-8  # a weight that only makes the answer one where no height is known at all
 _SHORTEST_M: Final = 0.1
-_ACCURACY: Final = 1e-9
+_ACCURACY: Final = 1e-7
 _MOST_STEPS: Final = 20_000
 
 
