@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from benchmarks._documents import put
+
 DOCUMENT: Final = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- broker: begin -->\n", "<!-- broker: end -->\n"
 NAMES: Final = {"ours": "ours", "mosquitto": "Mosquitto", "aedes": "aedes", "stock": "stock amqtt + uvloop"}
@@ -212,19 +214,6 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def write(text: str, path: Path = DOCUMENT) -> None:
-    """Put the tables into the document, between its marks.
-
-    Raises:
-        ValueError: it has none.
-    """
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} has no place for the tables")
-    path.write_text(before + BEGIN + text + END + after)
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks._broker_table")
     parser.add_argument("file", type=Path, help="what `python -m benchmarks broker --json` printed")
@@ -233,7 +222,7 @@ def main(arguments: list[str] | None = None) -> None:
     text = document(msgspec.json.decode(options.file.read_bytes(), type=Figures))
     sys.stdout.write(text)
     if options.write:
-        write(text)
+        put(text, DOCUMENT, BEGIN, END)
 
 
 if __name__ == "__main__":

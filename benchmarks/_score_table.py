@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from benchmarks._documents import put
 from vehicle_sim.links import PROFILES
 from vehicle_sim.score.readings import Account  # noqa: TC001 - msgspec reads it at run time
 from vehicle_sim.score.report import Air, Position, Presence  # noqa: TC001 - likewise
@@ -149,19 +150,6 @@ def keep(paths: Sequence[Path], folder: Path = SCORES) -> list[Path]:
     return sorted(folder.glob("*.json"))
 
 
-def write(text: str, path: Path = DOCUMENT) -> None:
-    """Put the tables into the document, between its marks.
-
-    Raises:
-        ValueError: it has none.
-    """
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path} has no place for the tables")
-    path.write_text(before + BEGIN + text + END + after)
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks._score_table")
     parser.add_argument("files", type=Path, nargs="+", help="what `fleetcell sim run --score --json` printed")
@@ -170,7 +158,7 @@ def main(arguments: list[str] | None = None) -> None:
     text = document(read(options.files))
     if options.write:
         text = document(read(keep(options.files)))
-        write(text)
+        put(text, DOCUMENT, BEGIN, END)
     sys.stdout.write(text)
 
 

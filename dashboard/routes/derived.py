@@ -45,18 +45,11 @@ async def trips(
     rows, more, complete = await _journeys(services, vehicle, "trip", since, until, limit, cursor)
     items = [
         shapes.Trip(
-            start=row["start_at"],
-            end=row["end_at"],
-            open=row["open"],
-            duration_s=(row["end_at"] - row["start_at"]).total_seconds(),
+            **_span(row),
             moving_s=row["moving_s"],
             distance_m=row["distance_m"],
             speed_avg=3.6 * row["distance_m"] / row["moving_s"] if row["moving_s"] > 0 else None,
             speed_max=row["speed_max"],
-            soc_used=row["soc_used"],
-            soc_charged=row["soc_charged"],
-            fuel_used=row["fuel_used"],
-            fuel_filled=row["fuel_filled"],
             start_lat=row["start_lat"],
             start_lon=row["start_lon"],
             end_lat=row["end_lat"],
@@ -80,16 +73,9 @@ async def stops(
     rows, more, complete = await _journeys(services, vehicle, "stop", since, until, limit, cursor)
     items = [
         shapes.Stop(
-            start=row["start_at"],
-            end=row["end_at"],
-            open=row["open"],
-            duration_s=(row["end_at"] - row["start_at"]).total_seconds(),
+            **_span(row),
             lat=row["start_lat"],
             lon=row["start_lon"],
-            soc_used=row["soc_used"],
-            soc_charged=row["soc_charged"],
-            fuel_used=row["fuel_used"],
-            fuel_filled=row["fuel_filled"],
         )
         for row in rows
     ]
@@ -174,3 +160,17 @@ async def _journeys(
     )
     items, more = page(rows, limit, [(row["start_at"],) for row in rows])
     return items, more, complete
+
+
+def _span(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trip and a stop have in common: their time, and what it took or gave."""
+    return {
+        "start": row["start_at"],
+        "end": row["end_at"],
+        "open": row["open"],
+        "duration_s": (row["end_at"] - row["start_at"]).total_seconds(),
+        "soc_used": row["soc_used"],
+        "soc_charged": row["soc_charged"],
+        "fuel_used": row["fuel_used"],
+        "fuel_filled": row["fuel_filled"],
+    }

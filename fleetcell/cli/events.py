@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from fleetcell.cli.common import DEFAULT_DATA, DataDir, Since, Until
-from fleetcell.cli.lists import Columns, print_list
+from fleetcell.cli.lists import Columns, place, print_list
 from fleetcell.cli.query import AsJson
 
 app = typer.Typer()  # its commands are those of `query`
@@ -34,7 +34,7 @@ def events(
         "Time": lambda one: one["time"],
         "Vehicle": lambda one: one["vehicle"],
         "Kind": lambda one: one["kind"],
-        "Place": _place,
+        "Place": lambda one: place(one["lat"], one["lon"]),
         "Data": lambda one: json.dumps(
             {key: value for key, value in one["data"].items() if key not in ("lat", "lon")}
         ),
@@ -71,7 +71,7 @@ def hazards(
         "Kind": lambda one: one["kind"],
         "State": lambda one: one["state"],
         "Valid until": lambda one: one["valid_until"],
-        "Place": _place,
+        "Place": lambda one: place(one["lat"], one["lon"]),
         "Region": lambda one: one["region"],
         "Station": lambda one: f"{one['station']}/{one['sequence']}",
     }
@@ -88,7 +88,3 @@ def hazards(
         bbox=bbox,
         limit=min(limit, PAGE),
     )
-
-
-def _place(one: dict[str, Any]) -> str:
-    return "" if one["lat"] is None or one["lon"] is None else f"{one['lat']:.5f}, {one['lon']:.5f}"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from fleetcell.cli.common import DEFAULT_DATA, DataDir, Since, Until
-from fleetcell.cli.lists import Columns, print_list
+from fleetcell.cli.lists import Columns, place, print_list
 from fleetcell.cli.query import AsJson, Vehicle
 
 app = typer.Typer()  # its commands are those of `query`
@@ -35,8 +35,8 @@ def trips(
         "Average": lambda one: _speed(one["speed_avg"]),
         "Highest": lambda one: _speed(one["speed_max"]),
         "Used": _energy,
-        "From": lambda one: _place(one["start_lat"], one["start_lon"]),
-        "To": lambda one: _place(one["end_lat"], one["end_lon"]),
+        "From": lambda one: place(one["start_lat"], one["start_lon"]),
+        "To": lambda one: place(one["end_lat"], one["end_lon"]),
     }
     print_list(
         f"/api/v1/vehicles/{vehicle}/trips", data, since, until, columns, as_json, "no trips in this time"
@@ -56,7 +56,7 @@ def stops(
         "Start": lambda one: one["start"],
         "End": _end,
         "Duration": lambda one: _duration(one["duration_s"]),
-        "Place": lambda one: _place(one["lat"], one["lon"]),
+        "Place": lambda one: place(one["lat"], one["lon"]),
         "Charged": lambda one: f"{one['soc_charged']:.1f} %" if one["soc_charged"] else "",
         "Filled": lambda one: f"{one['fuel_filled']:.1f} %" if one["fuel_filled"] else "",
     }
@@ -137,7 +137,3 @@ def _speed(kmh: float | None) -> str:
 def _energy(one: dict[str, Any]) -> str:
     used = (f"{one[f'{kind}_used']:.1f} % {kind}" for kind in ("soc", "fuel") if one[f"{kind}_used"])
     return ", ".join(used)
-
-
-def _place(lat: float | None, lon: float | None) -> str:
-    return "" if lat is None or lon is None else f"{lat:.5f}, {lon:.5f}"

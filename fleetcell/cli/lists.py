@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 Columns = dict[str, Callable[[dict[str, Any]], str]]
 
 
+def place(lat: float | None, lon: float | None) -> str:
+    """A position in degrees as a cell of a table; empty where there is none."""
+    return "" if lat is None or lon is None else f"{lat:.5f}, {lon:.5f}"
+
+
 def print_list(
     path: str,
     data: Path,

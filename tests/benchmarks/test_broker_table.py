@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from benchmarks._broker_table import BEGIN, DOCUMENT, END, Figures, document, label, main, targets, write
+from benchmarks._broker_table import BEGIN, DOCUMENT, END, Figures, document, label, main, targets
+from benchmarks._documents import put
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,10 +74,10 @@ def test_they_go_into_the_document_and_nothing_else_changes(
     file.write_text(json.dumps(FIGURES))
     main([str(file)])
     printed = capsys.readouterr().out
-    write(printed, page)
+    put(printed, page, BEGIN, END)
     assert page.read_text() == f"before\n{BEGIN}{printed}{END}after\n"
     with pytest.raises(ValueError, match="no place"):
-        write(printed, file)
+        put(printed, file, BEGIN, END)
     assert DOCUMENT.read_text().count(BEGIN) == DOCUMENT.read_text().count(END) == 1
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks._score_table import BEGIN, DOCUMENT, END, SCORES, document, keep, main, read, write
+from benchmarks._documents import put
+from benchmarks._score_table import BEGIN, DOCUMENT, END, SCORES, document, keep, main, read
 
 
 def score(link: str, **readings: int) -> str:
@@ -72,7 +73,7 @@ def test_the_document_has_the_tables_of_the_scores_in_the_repository(tmp_path: P
     assert inside == document(read(files))
     copy = tmp_path / "copy.md"
     copy.write_text(f"a\n{BEGIN}old\n{END}b\n")
-    write(document(read(files)), copy)
+    put(document(read(files)), copy, BEGIN, END)
     assert copy.read_text() == f"a\n{BEGIN}{inside}{END}b\n"
     with pytest.raises(SystemExit):
         main([])
