@@ -117,6 +117,14 @@ def encode(columns: Sequence[Column], rows: int) -> bytes:
     return b"".join(parts)
 
 
+def joined(streams: Sequence[bytes]) -> bytes:
+    """Several whole streams of the same columns as one."""
+    if len(streams) == 1:
+        return streams[0]
+    rows = (stream[len(SIGNATURE) : -len(TRAILER)] for stream in streams)
+    return b"".join([SIGNATURE, *rows, TRAILER])
+
+
 @dataclass(frozen=True, slots=True)
 class _Text:
     values: npt.NDArray[np.bytes_] | list[bytes]

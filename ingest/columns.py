@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -67,7 +66,7 @@ def check(readings: Sequence[dict[str, Any]]) -> Signals:
     for signal in HOT:
         if signal.key in keys:
             key = signal.key
-            column = [reading.get(key) for reading in readings] if found is None else list(found[key])
+            column = [reading.get(key) for reading in readings] if found is None else found[key]
             types = set(map(type, column))
             if nothing in types:
                 holed.add(key)
@@ -92,13 +91,12 @@ def check(readings: Sequence[dict[str, Any]]) -> Signals:
     return signals
 
 
-def _side_by_side(readings: Sequence[dict[str, Any]]) -> dict[str, tuple[Any, ...]] | None:
-    """The values by key, where all readings have the same keys: the common case, without a loop of ours."""
-    keys = list(readings[0]) if readings else []
-    if len(keys) < 2 or set(map(len, readings)) != {len(keys)}:
+def _side_by_side(readings: Sequence[dict[str, Any]]) -> dict[str, list[Any]] | None:
+    """The values by key, where all readings have the same keys: the common case."""
+    if len(set(map(len, readings))) != 1:
         return None
     try:
-        return dict(zip(keys, zip(*map(itemgetter(*keys), readings), strict=True), strict=True))
+        return {key: [reading[key] for reading in readings] for key in readings[0]}
     except KeyError:
         return None
 

@@ -114,7 +114,7 @@ def decode_upload(topic: VehicleTopic, payload: bytes, received_us: int) -> Uplo
             whole.sent,
         )
     times = [sample.ts for sample in samples]
-    if set(map(type, times)) <= _INTEGERS and all(0 <= ts < _EASY_MS for ts in times):  # type: ignore[operator] # integers
+    if set(map(type, times)) <= _INTEGERS and (not times or 0 <= min(times) <= max(times) < _EASY_MS):  # type: ignore[operator] # integers
         return Upload(
             topic,
             whole.boot,

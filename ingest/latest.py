@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -11,10 +13,12 @@ import numpy as np
 from ingest.columns import HOT_KEYS
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from ingest.readings import Readings
 
 
-class Latest(msgspec.Struct, frozen=True):
+class Latest(msgspec.Struct, frozen=True, gc=False):
     """A value and when it was measured, in ms since 1970: how `vehicle_latest.signals` holds a signal."""
 
     v: Any
@@ -41,22 +45,42 @@ def newest(readings: Readings) -> dict[int, Signals]:
     """The newest value of each signal by vehicle id; readings with a wrong clock do not count."""
     found: dict[int, Signals] = {}
     accepted = readings.signals.accepted
-    vehicles = readings.vehicle_ids
-    times_ms = readings.times_us // 1000
-    order = np.lexsort((readings.seqs, readings.times_us))[::-1]
-    order = order[~readings.quarantined[order]]
-    if readings.signals.alike:  # the newest reading of each vehicle says it all
-        order = order[np.unique(np.array(vehicles, dtype=np.int64)[order], return_index=True)[1]]
-    for row in order.tolist():
-        latest = found.setdefault(vehicles[row], {})
+    order = _newest_first(readings)
+    vehicles, times_ms = readings.vehicle_ids[order].tolist(), (readings.times_us[order] // 1000).tolist()
+    for row, vehicle_id, moment in zip(order.tolist(), vehicles, times_ms, strict=True):
         reading = accepted[row]
-        if reading.keys() <= latest.keys():
-            continue
-        moment = int(times_ms[row])
-        for key, value in reading.items():
-            if key not in latest and value is not None:
-                latest[key] = Latest(value, moment)
+        latest = found.get(vehicle_id)
+        if latest is None:
+            found[vehicle_id] = {k: Latest(v, moment) for k, v in reading.items() if v is not None}
+        elif not reading.keys() <= latest.keys():
+            for key, value in reading.items():
+                if key not in latest and value is not None:
+                    latest[key] = Latest(value, moment)
     return found
+
+
+def _newest_first(readings: Readings) -> npt.NDArray[np.intp]:
+    """The rows to look at, newest first: where all readings have the same signals, one of each vehicle."""
+    alike = readings.signals.alike
+    vehicles, times = readings.vehicle_ids, readings.times_us
+    if alike and not readings.device_us and len(times) > 1:
+        other = np.diff(vehicles)
+        if ((other > 0) | ((other == 0) & (np.diff(times) > 0))).all():  # mostly they came in order
+            return np.append(np.flatnonzero(other), len(times) - 1)
+    order = np.lexsort((readings.seqs, times))[::-1]
+    order = order[~readings.quarantined[order]]
+    return order[np.unique(vehicles[order], return_index=True)[1]] if alike else order
+
+
+def keys_hash(signals: Signals) -> int:
+    """Tells which signals there are: equal for equal keys."""
+    return _hash(tuple(signals))
+
+
+@lru_cache(maxsize=4096)
+def _hash(keys: tuple[str, ...]) -> int:
+    digest = hashlib.blake2b("\0".join(sorted(keys)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
 def merge(held: Signals, found: Signals) -> Signals:

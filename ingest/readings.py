@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from ingest.quality import Quality
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ingest.runs import Frame
     from ingest.settle import Fresh
 
 COPY_COLUMNS: Final = ("time", "vehicle_id", "boot", "seq", *HOT_COLUMNS, "extra", "received_at", "quality")
@@ -28,8 +30,8 @@ class Readings:
     clock said where it was wrong.
     """
 
-    vehicle_ids: list[int]
-    boots: list[bytes]
+    vehicle_ids: npt.NDArray[np.int64]
+    boots: npt.NDArray[np.void]  # 16 bytes each
     seqs: npt.NDArray[np.int64]
     times_us: npt.NDArray[np.int64]
     received_us: npt.NDArray[np.int64]
@@ -52,7 +54,7 @@ class Readings:
         columns: list[binary_copy.Column] = [
             binary_copy.timestamptz(self.times_us),
             binary_copy.int4(self.vehicle_ids),
-            binary_copy.uuids(self.boots),
+            binary_copy.Fixed(self.boots),
             binary_copy.int8(self.seqs),
             *hot_columns(self.signals),
             binary_copy.jsonb(extras(self.signals, self.device_us)),
@@ -62,10 +64,24 @@ class Readings:
         return binary_copy.encode(columns, rows)
 
 
+def whole(frame: Frame, vehicle_ids: Sequence[int]) -> Readings:
+    """All readings of uploads, each upload with its vehicle id, where every clock is right."""
+    return Readings(
+        np.repeat(np.array(vehicle_ids, dtype=np.int64), frame.counts),
+        np.repeat(_boots([upload.boot for upload in frame.uploads]), frame.counts),
+        frame.seqs,
+        frame.times_us,
+        frame.received_us,
+        np.zeros(len(frame.seqs), dtype=np.bool_),
+        {},
+        check(list(chain.from_iterable([upload.signals for upload in frame.uploads]))),
+    )
+
+
 def gather(fresh: Iterable[tuple[int, Fresh]]) -> Readings:
     """Put the new readings of all uploads, each with its vehicle id, side by side and check their signals."""
     vehicle_ids: list[int] = []
-    boots: list[bytes] = []
+    boots: list[str] = []
     seqs: list[int] = []
     times: list[int] = []
     received: list[int] = []
@@ -90,13 +106,13 @@ def gather(fresh: Iterable[tuple[int, Fresh]]) -> Readings:
             }
         added = len(seqs) - start
         vehicle_ids += [vehicle_id] * added
-        boots += [bytes.fromhex(upload.boot)] * added
+        boots += [upload.boot] * added
         received += [upload.received_us] * added
     left_out = np.zeros(len(seqs), dtype=np.bool_)
     left_out[quarantined] = True
     return Readings(
-        vehicle_ids,
-        boots,
+        np.array(vehicle_ids, dtype=np.int64),
+        _boots(boots),
         np.array(seqs, dtype=np.int64),
         np.array(times, dtype=np.int64),
         np.array(received, dtype=np.int64),
@@ -104,6 +120,10 @@ def gather(fresh: Iterable[tuple[int, Fresh]]) -> Readings:
         device_us,
         check(signals),
     )
+
+
+def _boots(boots: list[str]) -> npt.NDArray[np.void]:
+    return np.frombuffer(bytes.fromhex("".join(boots)), dtype="V16")
 
 
 def _rows(start: int, count: int, positions: Sequence[int] | None) -> dict[int, int]:

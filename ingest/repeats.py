@@ -71,8 +71,8 @@ async def _readings(
     others = await connection.fetch(
         statement("other_readings"),
         within,
-        [found.vehicle_ids[row] for row in within],
-        [UUID(bytes=found.boots[row]) for row in within],
+        found.vehicle_ids[within].tolist(),
+        [UUID(bytes=boot) for boot in found.boots[within].tolist()],
         found.seqs[within].tolist(),
         found.times_us[within].tolist(),
         *([column[row] for row in within] for column in columns),

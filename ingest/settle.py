@@ -78,7 +78,6 @@ class Settlement:
 
     lateness: how many readings and events arrived within each of LATENESS_S of being measured, and later.
     measured_us: the first and the last time of what is new, without those that are quarantined.
-    redated: a time differs from what the message alone would give (`dated`).
     repeated, repeated_events: duplicates with a believed clock, to be compared with what is stored.
     """
 
@@ -88,14 +87,13 @@ class Settlement:
     max_late_us: int = 0
     lateness: list[int] = field(default_factory=lambda: [0] * (len(LATENESS_S) + 1))
     measured_us: tuple[int, int] | None = None
-    redated: bool = False
     fresh: list[Fresh] = field(default_factory=list)
     events: list[FreshEvent] = field(default_factory=list)
     repeated: list[Fresh] = field(default_factory=list)
     repeated_events: list[FreshEvent] = field(default_factory=list)
 
 
-def dated(upload: Upload, held_us: int | None = None) -> Dated:
+def dated(upload: Upload, held_us: int | None) -> Dated:
     """The readings of an upload with their times; `held_us`: the origin that the ledger holds."""
     origin = held_us
     if upload.sent_ms is not None:
@@ -153,8 +151,6 @@ class _Settling:
 
     def _take_readings(self, upload: Upload) -> None:
         found = dated(upload, self._origin)
-        if self._origin is not None:
-            self._outcome.redated |= found != dated(upload)
         new, positions = _new(upload.seqs, self._received)
         if positions is not None:
             self._repeat(upload, found, positions)
@@ -228,9 +224,8 @@ class _Settling:
             self._outcome.max_late_us = max(self._outcome.max_late_us, latest)
 
 
-def ack(boot: str, row: LedgerRow, uploads: list[Upload]) -> Ack:
-    """What the units hears: everything settled, and at least its own numbers of these uploads."""
-    settled = row.settled
+def ack(boot: str, settled: Ranges, uploads: list[Upload]) -> Ack:
+    """What the unit hears: everything settled, and at least its own numbers of these uploads."""
     up_to = settled_up_to(settled)
     also = settled[1:] if up_to else settled
     if len(also) > MAX_ALSO:

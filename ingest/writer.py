@@ -1,7 +1,8 @@
 """From the inbox to the database and back: batches by size and time, one transaction each, then the answers.
 
-While one batch is being committed the next is decoded, and where that takes long prepared. Nothing is
-answered before COMMIT; what is lost here, units send again.
+The vehicles are shared among lanes, each with a transaction of its own: while the database works for one, the
+other is decoded or prepared, and no two wait for the same rows. Nothing is answered before COMMIT; what is
+lost here, units send again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import asyncio
 import itertools
 import random
 import time
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -37,7 +39,8 @@ log = structlog.get_logger()
 # connection.
 _QUICK_RETRIES = 1
 _PAUSE_S = 0.005  # several arrivals at a time
-_AT_A_TIME = 100  # messages decoded before others have a turn, such as the batch that is being committed
+_AT_A_TIME = 100  # messages decoded before others have a turn, such as the batches that are being committed
+LANES: Final = 2
 
 
 class Health(Protocol):
@@ -48,6 +51,21 @@ class Health(Protocol):
 
     def failed(self, why: str) -> None:
         """A batch could not be committed; it will be tried again."""
+
+
+@dataclass(slots=True)
+class _Lane:
+    """The batches of some of the vehicles, in the order of their transactions."""
+
+    open: Batch = field(default_factory=Batch)  # being filled
+    opened: float = 0.0  # when it got its first arrival, on the monotonic clock
+    ready: asyncio.Queue[tuple[Batch, Prepared | None]] = field(default_factory=lambda: asyncio.Queue(1))
+    current: Batch = field(default_factory=Batch)  # being committed
+
+    @property
+    def storing(self) -> bool:
+        """Whether a batch is being committed, or waits for it."""
+        return bool(self.current.rows) or not self.ready.empty()
 
 
 class Writer:
@@ -93,74 +111,85 @@ class Writer:
         self._metrics = metrics
         self._backoff = backoff or Backoff(first=0.1, cap=5.0)
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
-        self._batches: asyncio.Queue[tuple[Batch, Prepared | None]] = asyncio.Queue(1)
-        self._open = Batch()  # being filled
-        self._current = Batch()  # being committed
+        self._lanes = [_Lane() for _ in range(LANES)]
 
     @property
     def waiting(self) -> int:
-        """Rows in the batch that is being filled and in the one that is being committed."""
-        return self._open.rows + self._current.rows
-
-    @property
-    def _storing(self) -> bool:
-        """Whether a batch is being committed, or waits for it."""
-        return bool(self._current.rows) or not self._batches.empty()
+        """Rows in the batches that are being filled and in those that are being committed."""
+        return sum(lane.open.rows + lane.current.rows for lane in self._lanes)
 
     async def run(self) -> None:
         """Store until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._assemble())
-            tasks.create_task(self._commit())
+            for lane in self._lanes:
+                tasks.create_task(self._commit(lane))
 
     async def flush(self, timeout_s: float) -> None:
         """After `run` was cancelled: store what is waiting, once, as far as that is quick."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._store(self._current)
-                while not self._batches.empty():
-                    await self._store(*self._batches.get_nowait())
-                await self._store(self._open)
-                while (batch := self._take(Batch())).rows:
-                    await self._store(batch)
+                for lane in self._lanes:
+                    await self._store(lane.current)
+                    while not lane.ready.empty():
+                        await self._store(*lane.ready.get_nowait())
+                while True:
+                    for lane in self._lanes:
+                        await self._store(lane.open)
+                        lane.open = Batch()
+                    if not len(self._inbox):
+                        break
+                    self._take(None)
         except FAILURES as error:
             log.info("not stored at the stop; the units will send it again", reason=reason(error))
 
     async def _assemble(self) -> None:
         while True:
-            await self._inbox.wait()
-            self._open = batch = Batch()
-            await self._fill(batch)
-            await asyncio.sleep(0)
-            ids = self._vehicles.known(batch.names())
-            await self._batches.put((batch, None if ids is None else await _prepare(batch, ids)))
-            self._open = Batch()
+            self._take(_AT_A_TIME)
+            for lane in self._lanes:
+                if self._due(lane):
+                    await self._close(lane)
+            if any(lane.open.rows for lane in self._lanes):
+                await asyncio.sleep(0 if len(self._inbox) else _PAUSE_S)
+            else:
+                await self._inbox.wait()
 
-    async def _fill(self, batch: Batch) -> None:
-        opened = time.monotonic()
-        while True:
-            self._take(batch, _AT_A_TIME)
-            age_s = time.monotonic() - opened
-            if batch.rows >= self._batch_rows or age_s >= self._linger_s:
-                return
-            if age_s >= self._gather_s and not self._storing:
-                return
-            await asyncio.sleep(0 if len(self._inbox) else _PAUSE_S)
+    def _due(self, lane: _Lane) -> bool:
+        """Whether the lane's open batch has to be closed."""
+        if not lane.open.rows:
+            return False
+        age_s = time.monotonic() - lane.opened
+        return (
+            lane.open.rows >= self._batch_rows
+            or age_s >= self._linger_s
+            or (age_s >= self._gather_s and not lane.storing)
+        )
 
-    def _take(self, batch: Batch, most: int | None = None) -> Batch:
-        """Decode what is waiting, up to the size of a batch and to so many messages."""
+    async def _close(self, lane: _Lane) -> None:
+        """Hand the lane's open batch over to be committed."""
+        await asyncio.sleep(0)
+        ids = self._vehicles.known(lane.open.names())
+        await lane.ready.put((lane.open, None if ids is None else await _prepare(lane.open, ids)))
+        lane.open = Batch()
+
+    def _take(self, most: int | None) -> None:
+        """Decode what is waiting, until a batch is full and up to so many messages."""
         for _ in itertools.count() if most is None else range(most):
-            if batch.rows >= self._batch_rows or (arrival := self._inbox.take()) is None:
+            if (arrival := self._inbox.take()) is None:
                 break
-            upload = batch.add(arrival)
+            lane = self._lanes[hash(arrival.topic.vehicle) % LANES]
+            if not lane.open.rows:
+                lane.opened = time.monotonic()
+            upload = lane.open.add(arrival)
             if upload is not None:
                 self._heard(upload)
-        return batch
+            if lane.open.rows >= self._batch_rows:
+                break
 
-    async def _commit(self) -> None:
+    async def _commit(self, lane: _Lane) -> None:
         while True:
-            batch, prepared = await self._batches.get()
-            self._current = batch
+            batch, prepared = await lane.ready.get()
+            lane.current = batch
             attempt = 0
             while True:
                 try:
@@ -174,7 +203,7 @@ class Writer:
                     attempt += 1
                 else:
                     self._health.stored()
-                    self._current = Batch()
+                    lane.current = Batch()
                     break
 
     async def _store(self, batch: Batch, prepared: Prepared | None = None) -> None:

@@ -68,8 +68,6 @@ def subtract(a: Ranges, b: Ranges) -> Ranges:
     """The numbers in `a` that are not in `b`."""
     if not a or not b or b[-1][1] < a[0][0] or a[-1][1] < b[0][0]:
         return a
-    if not a or not b:
-        return a
     left: list[tuple[int, int]] = []
     cuts = iter(b)
     cut = next(cuts, None)
@@ -143,6 +141,7 @@ def to_multirange(ranges: Ranges) -> str:
 
 _MULTIRANGE = re.compile(r"\{(?:\[\d+,\d+\)(?:,\[\d+,\d+\))*)?\}")
 _RANGE = re.compile(r"\[(\d+),(\d+)\)")
+_ONE_RANGE = re.compile(r"\{\[(\d+),(\d+)\)\}")
 
 
 def from_multirange(text: str) -> Ranges:
@@ -153,8 +152,8 @@ def from_multirange(text: str) -> Ranges:
     """
     if text == "{}":
         return EMPTY
-    if text == "{}":
-        return EMPTY
+    if one := _ONE_RANGE.fullmatch(text):  # mostly nothing is missing
+        return normalize(((int(one[1]), int(one[2]) - 1),))
     if not _MULTIRANGE.fullmatch(text):
         raise LedgerError(f"not an int8multirange: {text[:80]!r}")
     return normalize((int(first), int(end) - 1) for first, end in _RANGE.findall(text))

@@ -109,7 +109,7 @@ class Page(msgspec.Struct, frozen=True):
     nonce: Word
 
 
-class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
+class Sample(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One reading: `s` holds signals by wire key. `ts` is RFC 3339 or milliseconds since 1970.
 
     `up` is the unit's uptime when it was measured. With it a wrong clock can be corrected.
@@ -121,7 +121,7 @@ class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
     up: Uptime | None = None
 
 
-class Telemetry(msgspec.Struct, frozen=True, omit_defaults=True):
+class Telemetry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`telemetry`: readings of one boot, and the numbers that the unit evicted from its spool.
 
     `sent` is the unit's uptime when it made this message; only of readings of the boot that is running.

@@ -9,15 +9,13 @@ import numpy as np
 from ingest.derive.rules import BUCKET_US
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy.typing as npt
 
 Marks = tuple[list[int], list[int]]  # vehicle ids, bucket numbers since 1970; parallel, sorted
 
 
 def touched(
-    vehicle_ids: Sequence[int], times_us: npt.NDArray[np.int64], left_out: npt.NDArray[np.bool_]
+    vehicle_ids: npt.ArrayLike, times_us: npt.NDArray[np.int64], left_out: npt.NDArray[np.bool_]
 ) -> Marks:
     """The (vehicle, bucket) pairs of readings, each once.
 
