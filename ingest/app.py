@@ -107,7 +107,7 @@ class Service:
         self.database = Database(
             settings.dsn.get_secret_value(),
             application=f"fleetcell ingest {region}",
-            size=6,
+            size=7,
             timeout_s=settings.statement_timeout_s,
         )
         self.directory = RegionDirectory(
