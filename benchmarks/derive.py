@@ -39,7 +39,7 @@ VEHICLES: Final = 3000
 READINGS_PER_S: Final = 2000
 BATCH: Final = 500
 HALF: Final = 300  # readings in a bucket before it begins
-DELAY_S: Final = 4.0  # as the setting's default
+DELAY_S: Final = 3.0  # as the setting's default
 BOOT: Final = "0123456789abcdef0123456789abcdef"
 FILL: Final = """
     INSERT INTO fleet.telemetry (time, vehicle_id, boot, seq, lat, lon, acc, speed, heading, ignition, soc,

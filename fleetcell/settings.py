@@ -256,7 +256,7 @@ class IngestSettings(BrokerClientSettings):
     )
     retention_days: Annotated[int, Field(ge=1)] = Field(90, description="Days that telemetry is kept")
     derive_delay_s: Annotated[float, Field(ge=0, le=60)] = Field(
-        4, description="Seconds that readings wait for being derived, so that batches share the work"
+        3, description="Seconds that readings wait for being derived, so that batches share the work"
     )
     trip_moving_kmh: Annotated[float, Field(gt=0)] = Field(
         5, description="Speed from which a vehicle moves; km/h"

@@ -152,7 +152,7 @@ class _Known:
         at_s = (self.us - self.us[0]) / 1e6
         seconds = np.diff(at_s)
         with np.errstate(invalid="ignore"):  # comparisons with NaN are false, as they should be
-            metres = great_circle(self.lat[:-1], self.lon[:-1], self.lat[1:], self.lon[1:])
+            metres = _step_lengths(self.lat, self.lon)
             apart_s = np.maximum(np.diff(self.position_s), 1.0)
             seen = self.own[1:] & (metres <= rules.max_kmh / 3.6 * apart_s)
             off = (self.ignition[:-1] == 0) & (self.ignition[1:] == 0)
@@ -160,11 +160,13 @@ class _Known:
             top = np.fmax(held[:-1], held[1:])
             brief = seconds <= rules.hold_s
             fast = metres / apart_s * 3.6 >= rules.moving_kmh
+            silent = seconds > rules.gap_s
+            left = silent & ~(self._next_place() <= rules.same_place_m) if silent.any() else silent
             by_speed = np.where(np.isnan(top), _UNDECIDED, top >= rules.moving_kmh)
             kinds = np.select(
                 [
-                    (seconds > rules.gap_s) & ~(self._next_place() <= rules.same_place_m),
-                    off | (seconds > rules.gap_s),
+                    left,
+                    off | silent,
                     brief & ~np.isnan(top),
                     brief & seen,
                     seen,
@@ -271,8 +273,19 @@ class _Known:
 def great_circle(lat1: Floats, lon1: Floats, lat2: Floats, lon2: Floats) -> Floats:
     """Metres between places in degrees, on a sphere (haversine)."""
     lat1, lon1, lat2, lon2 = (np.radians(values) for values in (lat1, lon1, lat2, lon2))
-    half = np.sin((lat2 - lat1) / 2) ** 2 + np.cos(lat1) * np.cos(lat2) * np.sin((lon2 - lon1) / 2) ** 2
-    metres: Floats = 2 * EARTH_M * np.arcsin(np.sqrt(np.clip(half, 0.0, 1.0)))
+    return _haversine(lat2 - lat1, lon2 - lon1, np.cos(lat1) * np.cos(lat2))
+
+
+def _step_lengths(lat: Floats, lon: Floats) -> Floats:
+    """Metres from each place to the next one: `great_circle` with half of the work."""
+    lat, lon = np.radians(lat), np.radians(lon)
+    cos = np.cos(lat)
+    return _haversine(lat[1:] - lat[:-1], lon[1:] - lon[:-1], cos[:-1] * cos[1:])
+
+
+def _haversine(north: Floats, east: Floats, cosines: Floats) -> Floats:
+    half = np.sin(north / 2) ** 2 + cosines * np.sin(east / 2) ** 2
+    metres: Floats = 2 * EARTH_M * np.arcsin(np.sqrt(np.minimum(half, 1.0)))
     return metres
 
 

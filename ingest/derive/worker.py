@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 LIMIT: Final = 128  # buckets in a transaction: their readings are in memory
 CHANNEL: Final = "fleetcell_derive"  # somebody waits for what is derived of a vehicle
-RELAXED_S: Final = 6.0  # while no mark is older, it works half of the time: storing needs the CPU too
+RELAXED_S: Final = 5.0  # while no mark is older, it works half of the time: storing needs the CPU too
 LEAST_PAUSE_S: Final = 0.1  # when all that was due is derived
 FAULT_S: Final = 30.0  # after a fault of our own
 STATEMENT_S: Final = 600.0  # a bound for one that never ends: marking everything anew may take minutes
