@@ -19,6 +19,7 @@ from ingest.statements import SQL
 from tests.postgres_servers import Database, Server, connected, fresh_database
 
 TABLES = {
+    "alert",
     "api_key",
     "app_user",
     "command",
@@ -32,6 +33,10 @@ TABLES = {
     "feed",
     "gateway",
     "gateway_silence",
+    "geofence",
+    "geofence_bucket",
+    "geofence_crossing",
+    "geofence_vehicle",
     "hazard",
     "journey",
     "ledger",
