@@ -37,7 +37,7 @@ async def network(plain_dsn: str) -> AsyncIterator[Relay]:
 def database(plain_dsn: str, network: Relay) -> Database:
     parts = urlsplit(plain_dsn)
     dsn = f"postgresql://{parts.username}:{parts.password}@127.0.0.1:{network.port}{parts.path}"
-    return Database(dsn, application="test", size=1, timeout_s=0.5)
+    return Database(dsn, application="test", size=1, timeout_s=1.5)
 
 
 async def transaction_in(network: Relay, connection: Connection) -> None:

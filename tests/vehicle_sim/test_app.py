@@ -21,8 +21,8 @@ from fleetcell.contract.errors import ConfigError
 from fleetcell.layout import environment_of
 from tests.vehicle_sim.small_platform import KEY
 from vehicle_sim import fleet as fleet_module
+from vehicle_sim import making as making_module
 from vehicle_sim import replay as replay_module
-from vehicle_sim import session as session_module
 from vehicle_sim.app import ReplayOptions, RunOptions, run_replay, run_simulation
 from vehicle_sim.epoch import UnitInUseError
 from vehicle_sim.provisioning import ProvisioningError
@@ -105,7 +105,7 @@ async def test_fifty_vehicles_are_online_within_seconds_and_acknowledged_to_the_
 async def test_the_same_seed_makes_the_same_readings(platform: SmallPlatform) -> None:
     async def drive(seed: int) -> list[dict[str, object]]:
         platform.gateway.readings.clear()
-        options = RunOptions(platform.layout.root, vehicles=1, duration_s=0.5, rate_hz=20, seed=seed)
+        options = RunOptions(platform.layout.root, vehicles=1, duration_s=1, rate_hz=20, seed=seed)
         await run_simulation(options)
         (found,) = platform.gateway.readings.values()
         return [found[seq].s for seq in sorted(found)][:5]
@@ -179,7 +179,7 @@ async def test_a_killed_simulator_is_lost_and_the_next_one_sends_what_it_left(
     await gateway.until(lambda: len(platform.vehicles) == 5 and states(platform) == {("online", "attach")})
     gateway.say_storing(storing=False)
     left = sum(len(found) for found in gateway.readings.values())
-    await asyncio.sleep(0.5)  # readings that nobody takes
+    await asyncio.sleep(1)  # readings that nobody takes
     process.kill()
     await process.communicate()
     await gateway.until(lambda: states(platform) == {("suspect", "lost")})
@@ -286,7 +286,7 @@ async def test_a_replay_that_nobody_acknowledges_gives_up_and_says_so_and_the_ne
 async def test_a_replay_makes_no_more_than_the_spool_is_sure_to_hold(
     platform: SmallPlatform, trace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "_ROOM", 20)
+    monkeypatch.setattr(making_module, "_ROOM", 20)
     monkeypatch.setattr(replay_module, "_CHUNK", 5)
     monkeypatch.setattr(fleet_module, "STOP_S", 0.3)
     platform.gateway.deaf = True
@@ -342,7 +342,7 @@ async def test_times_that_are_not_there_cannot_be_original(platform: SmallPlatfo
 async def test_a_run_whose_platform_cannot_be_asked_keeps_its_record(platform: SmallPlatform) -> None:
     """This one has no API but for accounts: a score is not possible, and the record is kept for later."""
     result = await run_simulation(
-        RunOptions(platform.layout.root, vehicles=2, duration_s=0.9, seed=3, score=True)
+        RunOptions(platform.layout.root, vehicles=2, duration_s=1.9, seed=3, score=True)
     )
     assert result.problem is not None
     assert result.truth is not None

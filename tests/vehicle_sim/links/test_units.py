@@ -102,7 +102,7 @@ async def test_with_a_new_address_the_old_session_is_half_open_and_the_unit_take
 
 
 async def test_without_a_tunnel_a_run_delivers_everything(platform: SmallPlatform) -> None:
-    options = RunOptions(platform.layout.root, vehicles=6, rate_hz=5, duration_s=2, seed=4, link="lte")
+    options = RunOptions(platform.layout.root, vehicles=6, rate_hz=5, duration_s=3, seed=4, link="lte")
     score = await run_simulation(options)
     assert score.complete
     assert score.made == score.acked > 30
