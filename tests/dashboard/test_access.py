@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from websockets.asyncio.client import connect
 
 from dashboard.auth import Role, Tokens, key_hash, make_sign_in_link
 from dashboard.pages import STATIC
+from dashboard.server import make_server
 from tests.dashboard.conftest import PATIENCE_S, Running, serving, settings_of
 from tests.dashboard.fleet import Fleet
 from tests.postgres_servers import Database
@@ -248,6 +250,27 @@ async def test_too_large_a_body_is_refused(running: Running) -> None:
         )
         assert answer.status_code == 413
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_too_large_a_body_without_a_length_is_refused(running: Running) -> None:
+    """By the application itself, so that no socket closes under the client's hands."""
+    read = 0
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal read
+        yield b'{"key": "'
+        for _ in range(64):
+            read += 1
+            yield b"x" * 65_536
+
+    transport = httpx.ASGITransport(app=make_server(running.dashboard.services))
+    async with httpx.AsyncClient(transport=transport, base_url=running.url) as client:
+        answer = await client.post(
+            "/api/v1/session", content=chunks(), headers={"Content-Type": "application/json"}
+        )
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert read < 32  # it stops to read where it is too much
 
 
 async def test_pages_stay_in_their_folder(running: Running) -> None:
