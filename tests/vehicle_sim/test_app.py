@@ -21,8 +21,8 @@ from fleetcell.contract.errors import ConfigError
 from fleetcell.layout import environment_of
 from tests.vehicle_sim.small_platform import KEY
 from vehicle_sim import fleet as fleet_module
+from vehicle_sim import making as making_module
 from vehicle_sim import replay as replay_module
-from vehicle_sim import session as session_module
 from vehicle_sim.app import ReplayOptions, RunOptions, run_replay, run_simulation
 from vehicle_sim.epoch import UnitInUseError
 from vehicle_sim.provisioning import ProvisioningError
@@ -286,7 +286,7 @@ async def test_a_replay_that_nobody_acknowledges_gives_up_and_says_so_and_the_ne
 async def test_a_replay_makes_no_more_than_the_spool_is_sure_to_hold(
     platform: SmallPlatform, trace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "_ROOM", 20)
+    monkeypatch.setattr(making_module, "_ROOM", 20)
     monkeypatch.setattr(replay_module, "_CHUNK", 5)
     monkeypatch.setattr(fleet_module, "STOP_S", 0.3)
     platform.gateway.deaf = True
@@ -300,7 +300,7 @@ async def test_a_replay_makes_no_more_than_the_spool_is_sure_to_hold(
 
 
 async def test_a_replay_that_is_interrupted_says_what_is_left(platform: SmallPlatform, trace: Path) -> None:
-    running = asyncio.create_task(run_replay(ReplayOptions([trace], platform.layout.root, speed=5)))
+    running = asyncio.create_task(run_replay(ReplayOptions([trace], platform.layout.root, speed=2)))
     await platform.gateway.until(lambda: stored_once(platform) > 20)
     os.kill(os.getpid(), signal.SIGTERM)
     score = await running
