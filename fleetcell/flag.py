@@ -35,6 +35,13 @@ class Flag:
         """Let those wait that come from now on."""
         self._is_set = False
 
+    def show(self, *, is_so: bool) -> None:
+        """Set it or clear it."""
+        if is_so and not self._is_set:
+            self.set()
+        elif not is_so:
+            self._is_set = False
+
     async def wait(self) -> None:
         """Return when it was set; at once where it is."""
         if self._is_set:

@@ -153,6 +153,8 @@ class Roaming:
 
     def due(self, now: float) -> float:
         """When `target` may say something else by the passing of time alone; infinity for never."""
+        if self._given_up_at == _NEVER and not self._avoided:
+            return _NEVER
         times = (self._given_up_at, *(avoided.until for avoided in self._avoided.values()))
         return min((time for time in times if time > now), default=_NEVER)
 

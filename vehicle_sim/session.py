@@ -7,25 +7,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import structlog
 
-from fleetcell.contract.errors import FleetcellError
 from fleetcell.contract.events import EventKind
-from fleetcell.contract.messages import (
-    Ack,
-    Command,
-    Directory,
-    GatewayStatus,
-    Page,
-    Rejected,
-    State,
-    encode,
-)
-from fleetcell.contract.topics import Channel, is_v2x
 from fleetcell.flag import Flag
-from fleetcell.mqtt import Backoff, Message, Will
-from vehicle_sim import wire
+from fleetcell.mqtt import Backoff
 from vehicle_sim.actions import (
     Action,
     CalledOff,
@@ -42,17 +28,20 @@ from vehicle_sim.claim_encoder import ClaimEncoder
 from vehicle_sim.command_book import CommandBook
 from vehicle_sim.commanded import CommandedVehicle
 from vehicle_sim.commands import Commands
-from vehicle_sim.delivery import Batch, Delivery
+from vehicle_sim.delivery import Delivery
+from vehicle_sim.inbox import Inbox
+from vehicle_sim.making import Making
+from vehicle_sim.outbox import Outbox
 from vehicle_sim.roamer import Roamer
+from vehicle_sim.sessions import Sessions
 from vehicle_sim.spool import SpoolError
 from vehicle_sim.unit import Phase, Unit
 from vehicle_sim.uploads import Uploads
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from fleetcell.contract.messages import Response
     from vehicle_sim.gateway_link import LinkOptions
     from vehicle_sim.links.transport import Modem
     from vehicle_sim.mobility.motion import Motion
@@ -65,7 +54,6 @@ log = structlog.get_logger()
 
 _RENEW_CAP_S: Final = 30.0
 _LAST_WORDS_S: Final = 2.0  # for DISCONNECT to cross a cellular link
-_ROOM: Final = 10_000  # readings; far from filling a spool
 
 
 class VehicleUnit:
@@ -104,22 +92,31 @@ class VehicleUnit:
         self._book = CommandBook(spool.directory / "commands.log")
         self._vehicle = CommandedVehicle(self._unit, spool, rate_hz, do=self._do)
         self._commands = Commands(self._book, self._vehicle)
+        self._making = Making(spool, tally, self._vehicle.instruments, witness, self._made)
         self._restarting = False
         self._claims = ClaimEncoder(self._unit, spool, link.presence.keep_alive_s)
-        self._roamer = Roamer(self, self._unit, self._claims, spool, vehicle, secret, link, rng)
+        self._sessions = Sessions(vehicle, self._unit, spool, self._uploads, tally, do=self._do)
+        self._roamer = Roamer(self._sessions, self._unit, self._claims, spool, vehicle, secret, link, rng)
+        self._outbox = Outbox(
+            self._unit, self._claims, self._uploads, self._vehicle.instruments, self._roamer, witness
+        )
+        inbox = Inbox(
+            vehicle,
+            self._unit,
+            self._commands,
+            self._uploads,
+            self._making,
+            self._roamer,
+            tally,
+            witness,
+            do=self._do,
+            registered=self._register_shows_it,
+        )
+        self._sessions.begin(self._roamer, inbox)
         self._alarm = Alarm(self._tick)
         self._started = 0.0
-        self._ever_connected = False
-        self._drained = Flag()
-        self._room = Flag()
-        self.radio: Radio | None = None  # its V2X station, where it has one
         self._registered = Flag()
         self._awake = Flag()
-
-    @property
-    def _log(self) -> structlog.stdlib.BoundLogger:
-        bound: structlog.stdlib.BoundLogger = log.bind(vehicle=self.vehicle)
-        return bound
 
     # -- the life of a unit -----------------------------------------------------------------------
 
@@ -191,18 +188,13 @@ class VehicleUnit:
         Raises:
             SpoolError: the reading is too large, or the disk does not take it.
         """
-        now = self._now()
-        if self.radio is not None:
-            signals = {**signals, **self.radio.signals(round(now * 1000))}
-        signals = self._vehicle.instruments.read(time_ms, signals, now)
-        self._keep(
-            wire.sample(self.spool.current.last_seq + 1, time_ms, dict(signals), self._up_ms(measured_at))
-        )
-        if self._witness is not None:
-            self._witness.made(self.spool.current.boot, self.spool.current.last_seq, time_ms, signals)
+        now, radio = self._now(), self.radio
+        if radio is not None:
+            signals = {**signals, **radio.signals(round(now * 1000))}
+        self._making.reading(time_ms, signals, measured_at, now)
         self.place(signals)
-        if self.radio is not None:  # what it heard goes with a reading: who makes none, reports nothing
-            for heard in self.radio.take_reports(round(now * 1000)):
+        if radio is not None:  # what it heard goes with a reading: who makes none, reports nothing
+            for heard in radio.take_reports(round(now * 1000)):
                 self.report(time_ms, EventKind.HAZARD_HEARD, heard, measured_at)
 
     def report(
@@ -215,28 +207,14 @@ class VehicleUnit:
         Raises:
             SpoolError: the event is too large, or the disk does not take it.
         """
-        seq, up_ms = self.spool.current.last_seq + 1, self._up_ms(happened_at)
-        self._keep(wire.happening(seq, time_ms, kind, dict(data), up_ms), event=True)
-        self.tally.events += 1
-        if self._witness is not None:
-            self._witness.made_event(self.spool.current.boot, self.spool.current.last_seq)
+        self._making.event(time_ms, kind, data, happened_at)
 
-    def _up_ms(self, at: float | None) -> int | None:
-        return None if at is None else self._vehicle.instruments.up_ms(at)
-
-    def _keep(self, data: bytes, *, event: bool = False) -> None:
-        seq, evicted = self.spool.append(data, event=event)
-        self.tally.made += 1
-        self.tally.evicted += evicted
-        if evicted and self._witness is not None:
-            self._witness.gave_up(self.spool.boots)
-        self._note_pending()
-        self._do(self._unit.made(self.spool.current.boot, seq, self._now()))
+    def _made(self, boot: str, seq: int) -> None:
+        self._do(self._unit.made(boot, seq, self._now()))
 
     async def drained(self) -> None:
         """Return when no reading waits for its acknowledgement."""
-        self._note_pending()
-        await self._drained.wait()
+        await self._making.drained()
 
     async def wait_registered(self) -> None:
         """Return when the register shows this session online."""
@@ -253,29 +231,24 @@ class VehicleUnit:
 
     async def room(self) -> None:
         """Return when few enough readings wait that more may be made without evicting any."""
-        self._note_pending()
-        await self._room.wait()
+        await self._making.room()
 
     def look_v2x(self, motion: Motion | None, unix_ms: int) -> None:
-        """Let its V2X station speak; `motion`: None, where it has no position; `unix_ms`: its time."""
-        link = self._roamer.link
-        if self.radio is not None and link is not None and self._unit.phase is Phase.UP:
-            now_ms = round(self._now() * 1000)
-            self.radio.look(now_ms, unix_ms, motion, link.gateway.region, link)
-
-    def _leave_v2x(self) -> None:
-        if self.radio is not None:
-            self.radio.leave(round(self._now() * 1000))
+        """As `Sessions.look_v2x`."""
+        self._sessions.look_v2x(motion, unix_ms)
 
     def stop(self) -> None:
         """Shut down cleanly: detach, wait a bounded while for the register to show it, disconnect."""
-        self._leave_v2x()
+        self._sessions.leave_v2x()
         self._do(self._unit.stop(self._now()))
 
     def rest(self, seconds: float) -> None:
-        """Sleep for so long, to save power; unless a command wants the vehicle awake until it drives."""
-        if not self._vehicle.kept_awake:
-            self._leave_v2x()
+        """Sleep for so long, to save power; unless a command wants the vehicle awake until it drives.
+
+        A sleep that is about to begin goes on: begun anew again and again, it never would.
+        """
+        if not (self._vehicle.kept_awake or self._unit.will_sleep):
+            self._sessions.leave_v2x()
             self._vehicle.sleep(seconds)
 
     def wake(self) -> None:
@@ -301,6 +274,15 @@ class VehicleUnit:
         """Have it noted whether the unit can be reached now."""
         if self._witness is not None:
             self._witness.look(self._unit.phase, self._unit.epoch)
+
+    @property
+    def radio(self) -> Radio | None:
+        """Its V2X station, where it has one."""
+        return self._sessions.radio
+
+    @radio.setter
+    def radio(self, radio: Radio) -> None:
+        self._sessions.radio = radio
 
     @property
     def modem(self) -> Modem | None:
@@ -341,7 +323,7 @@ class VehicleUnit:
     @property
     def refused(self) -> bool:
         """Whether the broker has never let this unit in, and says so."""
-        return not self._ever_connected and "refused the connection" in (self.connection_problem or "")
+        return not self._sessions.any_yet and "refused the connection" in (self.connection_problem or "")
 
     @property
     def connection_problem(self) -> str | None:
@@ -353,16 +335,12 @@ class VehicleUnit:
 
     def _do(self, actions: list[Action]) -> None:
         for action in actions:
-            sent = True
             match action:
-                case SendClaim():
-                    sent = self._publish(Channel.PRESENCE, self._claim(action))
-                case SendBatch(batch):
-                    sent = self._send_batch(batch)
-                case SendResponse(response):
-                    sent = self._answer(response)
+                case SendClaim() | SendBatch() | SendResponse():
+                    if not self._outbox.send(action, self._now()):
+                        self._unit.not_sent(action, self._now())
                 case Renew(epoch):
-                    self._log.info("epoch was used by another session", epoch=epoch)
+                    log.info("epoch was used by another session", vehicle=self.vehicle, epoch=epoch)
                     self.spool.epochs.learn(epoch)
                     self._roamer.close()
                 case Rest():
@@ -377,85 +355,11 @@ class VehicleUnit:
                     self._roamer.close()
                 case Leave():
                     self._roamer.close()
-            if not sent:
-                self._unit.not_sent(action, self._now())
-        for event, is_so in ((self._registered, self._unit.registered), (self._awake, not self.asleep)):
-            _show(event, is_so)
+        self._registered.show(is_so=self._unit.registered)
+        self._awake.show(is_so=not self.asleep)
         self.look()
         self._roamer.consider()
         self._alarm.set(self._unit.due)
-
-    def _publish(self, channel: Channel, payload: bytes) -> bool:
-        link = self._roamer.link
-        return link is not None and link.publish(channel, payload)
-
-    def _claim(self, action: SendClaim) -> bytes:
-        link = self._roamer.link
-        assert link is not None, "an epoch is of a link"
-        return self._claims.of(action, self._unit.epoch, link.gateway)
-
-    def _answer(self, response: Response) -> bool:
-        stamped = msgspec.structs.replace(response, epoch=self._unit.epoch)
-        if not self._publish(Channel.RESPONSE, encode(stamped)):
-            return False
-        if self._witness is not None:
-            self._witness.answered(response)
-        return True
-
-    def _send_batch(self, batch: Batch) -> bool:
-        up_ms = self._vehicle.instruments.up_ms(self._now())
-        channel, payload = self._uploads.message(batch, self._unit.epoch, up_ms)
-        if not self._publish(channel, payload):
-            return False
-        self._uploads.sent(batch, payload)
-        return True
-
-    # -- what the link tells ----------------------------------------------------------------------
-
-    async def prepare(self) -> None:
-        """The session that is about to begin has an epoch."""
-        await self.spool.epochs.prepare()
-
-    def will(self, topic: str) -> Will:
-        """The last claim of the session that is about to begin; its epoch is on the disk first."""
-        epoch = self.spool.epochs.take()
-        self._unit.connecting(epoch)
-        return Will(topic, wire.will(epoch, self.spool.current.boot))
-
-    def connected(self) -> None:
-        """The broker let it in."""
-        self.tally.connects += 1
-        self._ever_connected = True
-        if self.radio is not None:
-            self.radio.connected()
-        self._roamer.connected()
-        self._do(self._unit.connected(self._now()))
-
-    def lost(self, reason: str) -> None:
-        """The session is gone."""
-        self._log.debug("link lost", reason=reason)
-        self._uploads.forget_all()
-        self._do(self._unit.disconnected(self._now()))
-        self._roamer.lost()
-
-    # -- handover -----------------------------------------------------------------------------------
-
-    def taken_over(self, epoch: int, heard: Sequence[Message]) -> None:
-        """Another gateway serves it now. Its session has attached, and says so once more by this unit."""
-        self.tally.connects += 1
-        self.tally.handovers += 1
-        if self.radio is not None:
-            self.radio.connected()
-        self._uploads.forget_all()
-        self._do(self._unit.disconnected(self._now()))
-        self._unit.connecting(epoch)
-        self._do(self._unit.connected(self._now()))
-        for message in heard:
-            self.receive(message)
-
-    def renew(self, epoch: int) -> None:
-        """A session of this epoch began elsewhere and is not to be: have a later one here."""
-        self._do([Renew(epoch)])
 
     def place(self, signals: Mapping[str, object]) -> None:
         """It is where these readings say, if they do: that may be another region."""
@@ -468,77 +372,11 @@ class VehicleUnit:
             if self._link.modem is not None:
                 self._link.modem.move(lon, lat)
 
-    # -- what arrives -------------------------------------------------------------------------------
-
-    def receive(self, message: Message) -> None:
-        """A message came."""
-        if self.radio is not None and is_v2x(message.topic):
-            self.radio.heard(message.topic, message.payload, round(self._now() * 1000))
-            return
-        try:
-            self._handle(message)
-        except (FleetcellError, OSError) as error:
-            self.tally.bad_messages += 1
-            self._log.warning("message not understood", topic=message.topic, reason=str(error))
-
-    def _handle(self, message: Message) -> None:
-        now = self._now()
-        match wire.read(message):
-            case State() as state:
-                self._on_state(state, now)
-            case GatewayStatus() as status:
-                self._do(self._unit.gateway(status, now, retained=message.retain))
-            case Page():
-                self._do(self._unit.page(now))
-            case Ack() as ack:
-                self._on_ack(ack, now)
-            case Rejected() as rejected:
-                self._on_rejected(rejected, now)
-            case Command() as command:
-                if self._witness is not None:
-                    self._witness.ordered(command)
-                self._commands.take(command, datetime.now(UTC))
-            case Directory() as directory:
-                self._roamer.directory(directory.regions)
-            case None:
-                pass
-
-    def _on_state(self, state: State, now: float) -> None:
-        was_registered = self._unit.registered
-        self._do(self._unit.state(state, now))
-        if self._unit.registered and not was_registered:
-            self.tally.attached(self.vehicle, now - self._started)
-
-    def _on_ack(self, ack: Ack, now: float) -> None:
-        self._uploads.acked(ack, asyncio.get_running_loop().time())
-        self._do(self._unit.acked(ack.boot, now))
-        self._uploads.forget()
-        self._note_pending()
-
-    def _on_rejected(self, rejected: Rejected, now: float) -> None:
-        self._log.warning("payload rejected", sha256=rejected.rejected, reason=rejected.reason)
-        for boot in self._uploads.rejected(rejected):
-            self._do(self._unit.acked(boot, now))
-        if self._witness is not None:
-            self._witness.gave_up(self.spool.boots, rejected=True)
-        self._note_pending()
-
-    # -- inside ---------------------------------------------------------------------------------------
+    def _register_shows_it(self, now: float) -> None:
+        self.tally.attached(self.vehicle, now - self._started)
 
     def _now(self) -> float:
         return time.monotonic()
 
-    def _note_pending(self) -> None:
-        pending = self.spool.pending_count
-        for event, is_so in ((self._drained, pending == 0), (self._room, pending < _ROOM)):
-            _show(event, is_so)
-
     def _tick(self) -> None:
         self._do(self._unit.tick(self._now()))
-
-
-def _show(event: Flag, is_so: bool) -> None:
-    if is_so:
-        event.set()
-    else:
-        event.clear()
