@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from typer.testing import CliRunner
@@ -140,7 +139,7 @@ async def raise_some(running: Running) -> None:
     connection = running.fleet.connection
     await settle(connection)
     await connection.execute("UPDATE fleet.geofence SET alerts_from = alerts_from - interval '1 hour'")
-    begin = await connection.fetchval("SELECT clock_timestamp()") - timedelta(seconds=60)
+    begin = await connection.fetchval("SELECT clock_timestamp()")
     for name in "ab":
         there = [at(begin, n * 10.0, metres, n + 1) for n, metres in enumerate((500, 300, 100))]
         await put(connection, ids, name, there, new_boot())

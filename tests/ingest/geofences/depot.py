@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -51,5 +52,5 @@ async def put(
     connection: Connection, ids: dict[str, int], name: str, samples: Iterable[Sample], boot: str
 ) -> None:
     batch = Batch()
-    batch.add(arrival(name, telemetry(boot, list(samples))))
+    batch.add(arrival(name, telemetry(boot, list(samples)), received_us=time.time_ns() // 1000))
     await store(connection, prepare(batch, ids))
