@@ -28,9 +28,9 @@ async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
     with mosquitto() as (mqtt_url, ws_url, port):
         share = seconds / 4
         say("the bridge over TCP")
-        tcp = await bridge_rate(mqtt_url, share)
+        tcp, tcp_us = await bridge_rate(mqtt_url, share)
         say("the bridge over WebSocket")
-        ws = await bridge_rate(ws_url, share)
+        ws, ws_us = await bridge_rate(ws_url, share)
         say("paho with a thread, over TCP")
         own = await asyncio.to_thread(paho_rate, port, "tcp", share)
         say("paho with a thread, over WebSocket")
@@ -42,6 +42,8 @@ async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
     return {
         "tcp_msgs_per_s": round(tcp),
         "ws_msgs_per_s": round(ws),
+        "tcp_cpu_us": round(tcp_us, 1),  # of a round trip: PUBLISH out and in, and a PUBACK for each
+        "ws_cpu_us": round(ws_us, 1),
         "vs_paho_tcp": round(tcp / own, 3),
         "vs_paho_ws": round(ws / own_ws, 3),
         "clients": CLIENTS,
@@ -73,8 +75,8 @@ def mosquitto() -> Iterator[tuple[str, str, int]]:
             process.wait()
 
 
-async def bridge_rate(url: str, seconds: float) -> float:
-    """Messages published with QoS 1 and received back, a second."""
+async def bridge_rate(url: str, seconds: float) -> tuple[float, float]:
+    """Messages published with QoS 1 and received back, a second; and µs of this process's CPU for each."""
     returned = 0
 
     def receive(_message: Message) -> None:
@@ -89,9 +91,10 @@ async def bridge_rate(url: str, seconds: float) -> float:
             while time.perf_counter() < until:
                 await bridge.publish("bench", PAYLOAD, qos=1)
 
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         await asyncio.gather(*(publisher() for _ in range(WINDOW)))
-        return returned / (time.perf_counter() - started)
+        rate = returned / (time.perf_counter() - started)
+        return rate, (time.process_time() - cpu) / max(1, returned) * 1e6
 
 
 @contextlib.asynccontextmanager
