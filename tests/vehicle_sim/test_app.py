@@ -164,7 +164,12 @@ async def test_a_low_limit_of_open_files_is_raised(platform: SmallPlatform) -> N
     low = psutil.Process().num_fds() + 40
     resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))
     try:
-        score = await run_simulation(RunOptions(platform.layout.root, vehicles=30, duration_s=2))
+        running = asyncio.create_task(run_simulation(RunOptions(platform.layout.root, vehicles=30)))
+        await platform.gateway.until(
+            lambda: len(platform.vehicles) == 30 and states(platform) == {("online", "attach")}
+        )
+        os.kill(os.getpid(), signal.SIGTERM)
+        score = await running
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert score.attached == 30
