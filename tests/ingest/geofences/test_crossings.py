@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetcell.contract.geofences import Area, area_of
@@ -171,6 +171,7 @@ readings = st.builds(
 )
 
 
+@settings(max_examples=50)
 @given(
     st.lists(readings, min_size=1, max_size=40, unique_by=lambda one: one.us),
     st.randoms(use_true_random=False),
