@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -170,7 +171,7 @@ class Acceptor:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio forgets it here
             task = self._loop.create_task(self._carry(accepted, place))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(partial(self._carried, accepted, place))
 
     def _rest(self, listening: socket.socket, error: OSError) -> None:
         """Without file descriptors the socket stays readable: look again later instead of at once."""
@@ -189,13 +190,20 @@ class Acceptor:
         )
         try:
             await self._loop.connect_accepted_socket(lambda: self._make(place), accepted, **options)
-        except (OSError, asyncio.CancelledError) as error:
-            # A handshake that failed or took too long; the protocol never heard of the socket.
-            place.leave()
-            with contextlib.suppress(OSError):
-                accepted.close()
-            if isinstance(error, asyncio.CancelledError):
-                raise
+        except OSError:  # a handshake that failed or took too long
+            _drop(accepted, place)
+
+    def _carried(self, accepted: socket.socket, place: Place, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():  # perhaps before its first step, so that it could not clean up itself
+            _drop(accepted, place)
+
+
+def _drop(accepted: socket.socket, place: Place) -> None:
+    """Close a socket of which the protocol never heard."""
+    place.leave()
+    with contextlib.suppress(OSError):
+        accepted.close()
 
 
 def _listening(family: int, kind: int, protocol: int, address: Any) -> socket.socket:
