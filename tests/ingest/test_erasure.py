@@ -87,7 +87,8 @@ async def visit_a_geofence(connection: Connection, number: int) -> None:
         number,
     )
     await connection.execute(
-        "INSERT INTO fleet.geofence_crossing VALUES ($1, $2, now(), 'enter', '2026-01-01', null, false, 0, 0)",
+        "INSERT INTO fleet.geofence_crossing"
+        " VALUES ($1, $2, now(), 'enter', '2026-01-01', null, false, 0, 0)",
         number,
         fence,
     )

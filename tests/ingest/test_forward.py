@@ -77,8 +77,8 @@ ROWS = {
     "0011_erase": "UPDATE fleet.vehicle SET retention_days = 400;",
     "0012_geofences": """
         INSERT INTO fleet.geofence (name, geometry, radius_m, margin_m, restricted, alert_enter, alert_exit,
-            created_by, updated_by) VALUES ('yard', '{"type": "Point", "coordinates": [25, 60]}', 50, 25, false,
-            true, false, 'ops', 'ops');
+            created_by, updated_by)
+        VALUES ('yard', '{"type": "Point", "coordinates": [25, 60]}', 50, 25, false, true, false, 'ops', 'ops');
     """,
     "0014_latest": "UPDATE fleet.vehicle_latest SET keys_hash = 7;",
 }
