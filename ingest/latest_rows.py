@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ingest import latest
 from ingest.arrays import array
 from ingest.database import statement
+from ingest.errors import ErasedError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 async def open_rows(connection: Connection, vehicle_ids: Sequence[int]) -> None:
     """Make the rows that are missing; before any is locked, as with the ledger's."""
     if vehicle_ids:
-        await connection.execute(statement("open_latest"), vehicle_ids)
+        await connection.execute(statement("open_latest"), array(vehicle_ids))
 
 
 async def renew(connection: Connection, found: Mapping[int, Signals]) -> dict[int, Position]:
@@ -30,6 +31,9 @@ async def renew(connection: Connection, found: Mapping[int, Signals]) -> dict[in
 
     Returns:
         The positions that changed, by vehicle id.
+
+    Raises:
+        ErasedError: a row is not there any more.
     """
     if not found:
         return {}
@@ -57,10 +61,11 @@ async def _renew_whole(connection: Connection, found: Mapping[int, Signals]) -> 
 
 
 async def _merge(connection: Connection, found: Mapping[int, Signals]) -> dict[int, Position]:
-    vehicle_ids = list(found)
-    rows = await connection.fetch(statement("lock_latest"), vehicle_ids)
+    rows = await connection.fetch(statement("lock_latest"), array(list(found)))
+    if len(rows) < len(found):
+        raise ErasedError("a vehicle of this batch was erased")
     held = {row["vehicle_id"]: latest.decode(row["signals"]) for row in rows}
-    merged = {vehicle_id: latest.merge(held[vehicle_id], found[vehicle_id]) for vehicle_id in vehicle_ids}
+    merged = {vehicle_id: latest.merge(held[vehicle_id], found[vehicle_id]) for vehicle_id in found}
     changed = {vehicle_id: signals for vehicle_id, signals in merged.items() if signals != held[vehicle_id]}
     if not changed:
         return {}

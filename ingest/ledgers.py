@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fleetcell.contract.ledger import Ranges, from_multirange, to_multirange
@@ -12,7 +13,7 @@ from ingest.settle import LedgerRow
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ingest.database import Connection
     from ingest.decode import Upload
@@ -21,11 +22,33 @@ if TYPE_CHECKING:
     from ingest.settle import Settlement
 
 
-async def open_rows(connection: Connection, keys: Sequence[Key]) -> None:
-    """Make the rows that are missing.
+@dataclass(slots=True)
+class Opened:
+    """Rows that are known to be there: of each vehicle the last boot, and whether it has latest values.
+
+    Where one is not there any more, `ErasedError` is raised, and all of it has to be forgotten.
+    """
+
+    boots: dict[int, str] = field(default_factory=dict)
+    latest: set[int] = field(default_factory=set)
+
+    def committed(self, keys: Iterable[Key], vehicle_ids: Iterable[int]) -> None:
+        """A transaction that has opened, or met, these ledger rows and latest values is committed."""
+        self.boots.update(keys)
+        self.latest.update(vehicle_ids)
+
+    def forget(self) -> None:
+        """Nothing is known."""
+        self.boots.clear()
+        self.latest.clear()
+
+
+async def open_rows(connection: Connection, keys: Sequence[Key], opened: Opened) -> None:
+    """Make the rows that are missing, of those that are not known to be there.
 
     To be done before any is locked: the other way round two workers could wait for each other.
     """
+    keys = [key for key in keys if opened.boots.get(key[0]) != key[1]]
     if keys:
         await connection.execute(statement("open_ledgers"), *_columns(keys))
 
@@ -45,8 +68,7 @@ async def extend(connection: Connection, keys: Sequence[Key], runs: Runs) -> dic
         return {}
     rows = await connection.fetch(
         statement("extend_ledgers"),
-        array([key[0] for key in keys]),
-        "{" + ",".join([key[1] for key in keys]) + "}",
+        *_columns(keys),
         runs.numbers,
         array(runs.last),
         runs.lateness,
@@ -68,7 +90,7 @@ async def read(connection: Connection, keys: Sequence[Key]) -> dict[Key, LedgerR
     """Lock the rows, if that has not been done yet, and read them.
 
     Raises:
-        ErasedError: one is not there: a trigger took it out again.
+        ErasedError: one is not there: a trigger took it out again, or it was there once.
     """
     if not keys:
         return {}
@@ -133,6 +155,6 @@ async def write(
         )
 
 
-def _columns(keys: Collection[Key]) -> tuple[list[int], list[str]]:
-    """Vehicle ids and boots; asyncpg reads hex digits as a uuid."""
-    return [vehicle_id for vehicle_id, _ in keys], [boot for _, boot in keys]
+def _columns(keys: Collection[Key]) -> tuple[str, str]:
+    """Vehicle ids and boots."""
+    return array([vehicle_id for vehicle_id, _ in keys]), "{" + ",".join([boot for _, boot in keys]) + "}"

@@ -17,6 +17,7 @@ from ingest.binary_copy import joined
 from ingest.database import statement
 from ingest.dead_letters import dead_letters, distinct
 from ingest.derive.marks import Marks, touched
+from ingest.ledgers import Opened
 from ingest.readings import COPY_COLUMNS, Readings, gather, whole
 from ingest.repeats import Key, conflicts
 from ingest.runs import Frame, Runs, runs
@@ -162,7 +163,7 @@ def finish(steps: Generator[None, None, T]) -> T:
             return result
 
 
-async def store(connection: Connection, prepared: Prepared) -> Stored:
+async def store(connection: Connection, prepared: Prepared, opened: Opened | None = None) -> Stored:
     """Store the batch and COMMIT.
 
     Nothing is stored twice, however often the same numbers come: the ledger knows them. So an unknown outcome
@@ -171,21 +172,23 @@ async def store(connection: Connection, prepared: Prepared) -> Stored:
     Args:
         connection: outside of a transaction.
         prepared: the batch.
+        opened: which rows are known to be there; noted here after COMMIT.
 
     Raises:
-        ErasedError: one of the vehicles is erased; nothing was stored.
+        ErasedError: one of the vehicles is erased, or `opened` is wrong; nothing was stored.
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError: nothing was stored, or after a
             lost connection perhaps all of it.
     """
     groups, keys = prepared.groups, list(prepared.groups)
+    opened = Opened() if opened is None else opened
     async with connection.transaction():
-        await ledgers.open_rows(connection, keys)
+        await ledgers.open_rows(connection, keys, opened)
         extended = await ledgers.extend(connection, keys, prepared.runs)
         held = await ledgers.read(connection, [key for key in keys if key not in extended])
         settlements = {key: settle(row, groups[key]) for key, row in held.items()}
         rows = _new_rows(prepared, extended, settlements)
         await _copy(connection, rows)
-        await latest_rows.open_rows(connection, list(rows.newest))
+        await latest_rows.open_rows(connection, [v for v in rows.newest if v not in opened.latest])
         positions = await latest_rows.renew(connection, rows.newest)
         if rows.dirty[0]:
             await connection.execute(statement("mark_dirty"), *rows.dirty)
@@ -194,6 +197,7 @@ async def store(connection: Connection, prepared: Prepared) -> Stored:
         letters = await conflicts(connection, settlements, others)
         await _add_dead_letters(connection, distinct([*dead_letters(prepared.batch), *letters]))
         await ledgers.write(connection, settlements, groups, others)
+    opened.committed(keys, rows.newest)
     settled = extended | {key: outcome.row.settled for key, outcome in settlements.items()}
     return Stored(
         readings=rows.readings,

@@ -21,6 +21,7 @@ from ingest.batch import Batch
 from ingest.dead_letters import event_json, sample_json
 from ingest.errors import ErasedError
 from ingest.failures import FAILURES, reason, refuses_data
+from ingest.ledgers import Opened
 from ingest.store import Prepared, Stored, prepare, preparing, store
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Writer:
         self._backoff = backoff or Backoff(first=0.1, cap=5.0)
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
         self._lanes = [_Lane() for _ in range(LANES)]
+        self._opened = Opened()
 
     @property
     def waiting(self) -> int:
@@ -220,6 +222,7 @@ class Writer:
                     await self._store_parts(connection, batch, ids, prepared)
                 except ErasedError:  # it was remembered as one that may send
                     self._vehicles.forget()
+                    self._opened.forget()
                     prepared = None
                 else:
                     break
@@ -232,7 +235,7 @@ class Writer:
             return
         started = time.monotonic()
         try:
-            stored = await store(connection, prepared or prepare(batch, ids))
+            stored = await store(connection, prepared or prepare(batch, ids), self._opened)
         except FAILURES as error:
             if not refuses_data(error):
                 raise

@@ -17,7 +17,7 @@ UPDATE fleet.ledger AS l SET
     measured_until = greatest(l.measured_until, 'epoch'::timestamptz + given.until_us * interval '1 microsecond'),
     first_at = least(l.first_at, 'epoch'::timestamptz + given.first_us * interval '1 microsecond'),
     last_at = greatest(l.last_at, 'epoch'::timestamptz + given.last_us * interval '1 microsecond')
-FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[],
+FROM unnest($1::text::integer[], $2::text::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[],
     $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[])
     AS given (vehicle_id, boot, received, evicted, quarantined, dead, corrected, lateness, origin_us, claimed,
     duplicates, max_late_us, from_us, until_us, first_us, last_us)

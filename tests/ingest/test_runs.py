@@ -16,6 +16,8 @@ from fleetcell.contract.topics import Channel
 from ingest.batch import Batch
 from ingest.clock import MOST_UP_MS, OLDEST_US
 from ingest.decode import BadSample, StoredEvent, Upload
+from ingest.errors import ErasedError
+from ingest.ledgers import Opened
 from ingest.quality import FUTURE_US
 from ingest.runs import runs
 from ingest.settle import LedgerRow, settle
@@ -202,3 +204,20 @@ async def test_a_run_goes_in_without_being_looked_at(
     assert [(ack.seq, ack.also) for ack in acks] == [(3, None), (3, [(6, 7)]), (7, None)]
     with pytest.raises(AssertionError, match="settled"):
         await store(connection, prepare(batches[0], ids))
+
+
+async def test_rows_that_are_known_and_gone_are_made_again(connection: Connection) -> None:
+    ids = await provision(connection, "car")
+    boot, opened = new_boot(), Opened()
+    first, second = Batch(), Batch()
+    first.add(arrival("car", telemetry(boot, [sample(1)])))
+    second.add(arrival("car", telemetry(boot, [sample(2)])))
+    await store(connection, prepare(first, ids), opened)
+    assert (opened.boots, opened.latest) == ({ids["car"]: boot}, set(ids.values()))
+    for table in ("ledger", "vehicle_latest"):
+        await connection.execute(f"DELETE FROM fleet.{table}")
+        with pytest.raises(ErasedError):
+            await store(connection, prepare(second, ids), opened)
+        assert await connection.fetchval("SELECT count(*) FROM fleet.telemetry") == 1, "nothing of it"
+    opened.forget()
+    assert (await store(connection, prepare(second, ids), opened)).readings == 1
