@@ -78,7 +78,8 @@ ROWS = {
     "0012_geofences": """
         INSERT INTO fleet.geofence (name, geometry, radius_m, margin_m, restricted, alert_enter, alert_exit,
             created_by, updated_by)
-        VALUES ('yard', '{"type": "Point", "coordinates": [25, 60]}', 50, 25, false, true, false, 'ops', 'ops');
+        VALUES ('yard', '{"type": "Point", "coordinates": [25, 60]}', 50, 25, false, true, false,
+            'ops', 'ops');
     """,
     "0014_latest": "UPDATE fleet.vehicle_latest SET keys_hash = 7;",
 }
