@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -20,29 +18,27 @@ import msgspec
 
 from benchmarks._chaos_disks import Disk
 from benchmarks._chaos_proxy import Proxy
+from benchmarks._chaos_services import Postgres, Service, Standby
 from benchmarks._chaos_units import Crew, News, Order
 from fleetcell.contract.credentials import CredentialsFile, ServiceCredential, encode_file, mac
 from fleetcell.contract.topics import Role
 from fleetcell.layout import environment_of
 from fleetcell.up.ports import claim_port
 from ingest.database import connect, migrate
-from ingest.embedded import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from ingest.database import Connection
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 REGION: Final = "chaos"
 KEY: Final = bytes(range(32))
 INTERVAL_S: Final = 3.0  # of the units' updates
 KEEP_ALIVE_S: Final = 2
 GRACE_S: Final = 1.0
 START_S: Final = 90.0
-RESTART_S: Final = 0.2
 WORKERS: Final = (1, 2)
-_LINE: Final = 2**24
 _TIMERS: Final = {
     "update_interval_s": INTERVAL_S,
     "grace_s": GRACE_S,
@@ -56,111 +52,6 @@ _TIMERS: Final = {
 def secret(name: str) -> str:
     """The secret of an account."""
     return f"secret-of-{name}"
-
-
-class Service:
-    """One process that is started again when it ends."""
-
-    def __init__(self, name: str, command: Callable[[], tuple[list[str], dict[str, Any]]], log: Path) -> None:
-        self.name = name
-        self.deaths = 0  # by itself
-        self._command = command
-        self._log = log
-        self._process: asyncio.subprocess.Process | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._expected = False  # whether the next end is our doing
-        self._running = asyncio.Event()
-
-    def start(self) -> None:
-        """Run it until `stop`."""
-        self._keeper = asyncio.create_task(self._keep())
-
-    async def wait_running(self) -> asyncio.subprocess.Process:
-        """The process, as soon as there is one."""
-        await self._running.wait()
-        assert self._process is not None
-        return self._process
-
-    @property
-    def pids(self) -> list[int]:
-        """Of the process and of its children; none while there is none."""
-        if self._process is None or self._process.returncode is not None:
-            return []
-        return [self._process.pid, *_children(self._process.pid)]
-
-    def send(self, what: signal.Signals) -> None:
-        """To the process and its children."""
-        for pid in self.pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, what)
-
-    async def end(self, what: signal.Signals = signal.SIGKILL) -> None:
-        """End the process by a signal; it is started again."""
-        if self._process is None or self._process.returncode is not None:
-            return
-        self._expected = True
-        self.send(signal.SIGCONT)
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(what)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), 5)
-            return
-        self.send(signal.SIGKILL)
-
-    async def stop(self, what: signal.Signals = signal.SIGKILL) -> None:
-        """End it for good."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-        await self.end(what)
-
-    async def prepare(self) -> None:
-        """Before each start."""
-
-    async def started(self, process: asyncio.subprocess.Process) -> None:
-        """After each start."""
-
-    async def _keep(self) -> None:
-        while True:
-            await self.prepare()
-            command, options = self._command()
-            with self._log.open("ab") as log:
-                self._process = process = await asyncio.create_subprocess_exec(
-                    *command, **{"stdout": log, "stderr": log, "limit": _LINE, "cwd": ROOT, **options}
-                )
-            self._expected = False
-            self._running.set()
-            await self.started(process)
-            await process.wait()
-            self._running.clear()
-            self.deaths += not self._expected
-            await asyncio.sleep(RESTART_S)
-
-
-class Postgres(Service):
-    """The embedded server; its leftovers are cleared away before it starts again."""
-
-    def __init__(self, directory: Path, log: Path) -> None:
-        self.embedded = EmbeddedPostgres(directory)
-        settings = (
-            *("--max_wal_size=64MB", "--min_wal_size=32MB", "--max_connections=60"),
-            *("--log_lock_waits=on", "--deadlock_timeout=200ms"),  # found before a statement times out
-        )
-
-        def command() -> tuple[list[str], dict[str, Any]]:
-            environment = {"env": self.embedded.environment(), **self.embedded.popen_options()}
-            return [*self.embedded.argv(), *settings], environment
-
-        super().__init__("database", command, log)
-
-    async def prepare(self) -> None:
-        while True:
-            try:
-                await asyncio.to_thread(self.embedded.prepare)
-            except Exception:  # noqa: BLE001 - the disk is full, or children of a killed server still end
-                await asyncio.sleep(RESTART_S)
-            else:
-                return
 
 
 class Units(Service):
@@ -198,13 +89,27 @@ class Units(Service):
 
 
 class Platform:
-    """All of it, in one folder. `heard`: is told the news of the units; `crew`: how they are otherwise."""
+    """All of it, in one folder.
 
-    def __init__(self, folder: Path, heard: Callable[[News], None], **crew: Any) -> None:
+    Args:
+        folder: an empty one.
+        heard: is told the news of the units.
+        replicated: whether a second server follows the first; workers find the one that can be written to,
+            past the proxies.
+        crew: how the units are otherwise.
+    """
+
+    def __init__(
+        self, folder: Path, heard: Callable[[News], None], *, replicated: bool = False, **crew: Any
+    ) -> None:
         self.folder = folder
         self._crew = crew
         self.disks = {"units": Disk(folder / "spools", 64), "database": Disk(folder / "postgres", 512)}
         self.database = Postgres(folder / "postgres" / "server", folder / "database.log")
+        self.standby: Standby | None = None
+        if replicated:
+            copy = folder / "standby" / "server"
+            self.standby = Standby(self.database.embedded, copy, folder / "standby.log")
         self.links: dict[str, Proxy] = {}
         self.services: dict[str, Service] = {"database": self.database}
         self._health_ports: list[int] = []
@@ -219,7 +124,9 @@ class Platform:
         async with asyncio.timeout(START_S):
             await self.database.wait_running()
             await self.database.embedded.wait_ready(START_S)
-        await migrate(self.dsn)
+        await migrate(self.database.embedded.dsn("owner"))
+        if self.standby is not None:
+            await self.standby.follow(START_S)
         ws, mqtt = (claim_port("127.0.0.1", 0, flag="--port") for _ in range(2))
         self._run("broker", {"ws_port": ws, "mqtt_port": mqtt})
         socket = f"{self.database.embedded.socket_directory}/.s.PGSQL.5432"
@@ -249,7 +156,9 @@ class Platform:
         for name in ("units", "ingest-1", "ingest-2", "broker"):
             if name in self.services:
                 await self.services[name].stop()
-        await self.database.stop(signal.SIGQUIT)
+        for server in (self.standby, self.database):
+            if server is not None:
+                await server.stop(signal.SIGQUIT)
         for link in self.links.values():
             await link.stop()
         for disk in self.disks.values():
@@ -257,8 +166,11 @@ class Platform:
 
     @property
     def dsn(self) -> str:
-        """Of the database, past the proxies."""
-        return self.database.embedded.dsn("owner")
+        """Of the database, past the proxies: of whichever server can be written to."""
+        dsn = self.database.embedded.dsn("owner")
+        if self.standby is None:
+            return dsn
+        return f"{dsn},{self.standby.embedded.socket_directory}&target_session_attrs=read-write"
 
     async def provision(self, names: Sequence[str]) -> None:
         """Let these vehicles in."""
@@ -324,9 +236,10 @@ class Platform:
     def _ingest(self, number: int, broker_port: int, database_port: int) -> dict[str, Any]:
         parts = urlsplit(self.dsn)
         account = f"{parts.username}:{parts.password}"
+        link = f"postgresql://{account}@127.0.0.1:{database_port}{parts.path}?sslmode=disable"
         self._health_ports.append(claim_port("127.0.0.1", 0, flag="--port"))
         return {
-            "dsn": f"postgresql://{account}@127.0.0.1:{database_port}{parts.path}?sslmode=disable",
+            "dsn": link if self.standby is None else self.dsn,
             "worker": f"worker-{number}",
             "broker_url": f"mqtt://127.0.0.1:{broker_port}",
             "broker_user": f"ingest-{REGION}",
@@ -352,12 +265,3 @@ class Platform:
             name, lambda: (command, {"env": environment}), self.folder / f"{name}.log"
         )
         service.start()
-
-
-def _children(pid: int) -> list[int]:
-    """Of a process, and theirs."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for pid_ in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
-            found += [pid_, *_children(pid_)]
-    return found

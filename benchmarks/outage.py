@@ -106,7 +106,7 @@ async def run(
         await platform.provision(names)
         secrets = {name: secret(name) for name in names}
         platform.units.order(Order("begin", secrets=secrets, seed=seed or random.randrange(2**31)))
-        await _pending_below(conductor, vehicles * rate * 3, lambda: None)
+        await pending_below(conductor, vehicles * rate * 3, lambda: None)
         await asyncio.sleep(STEADY_S)
         watch = Watch(platform, ("ingest-1", "ingest-2", "broker"))
         say(f"the database goes away for {seconds:g} s")
@@ -124,11 +124,11 @@ async def run(
             await asyncio.sleep(0.05)
         noticed, delays.measuring = time.monotonic(), True
         say(f"it is back; {backlog:,} readings wait")
-        await _pending_below(conductor, vehicles * rate * 3, watch.look)
+        await pending_below(conductor, vehicles * rate * 3, watch.look)
         drained_s = time.monotonic() - noticed
         delays.measuring = False
         platform.units.order(Order("coast"))
-        await _pending_below(conductor, 1, watch.look)
+        await pending_below(conductor, 1, watch.look)
         platform.units.order(Order("end"))
         while await conductor.look():  # noqa: ASYNC110 - another process
             await asyncio.sleep(LOOK_S)
@@ -158,7 +158,7 @@ async def _pending(conductor: Conductor) -> int:
     return sum(map(waiting, (await conductor.look()).values()))
 
 
-async def _pending_below(conductor: Conductor, most: float, meanwhile: Callable[[], None]) -> None:
+async def pending_below(conductor: Conductor, most: float, meanwhile: Callable[[], None]) -> None:
     """Return when all units are there, and fewer readings wait."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
