@@ -305,8 +305,9 @@ async def test_a_replay_makes_no_more_than_the_spool_is_sure_to_hold(
 
 
 async def test_a_replay_that_is_interrupted_says_what_is_left(platform: SmallPlatform, trace: Path) -> None:
-    running = asyncio.create_task(run_replay(ReplayOptions([trace], platform.layout.root, speed=2)))
-    await platform.gateway.until(lambda: stored_once(platform) > 20)
+    running = asyncio.create_task(run_replay(ReplayOptions([trace], platform.layout.root, speed=3)))
+    vehicles = [f"bus-{number}" for number in range(VEHICLES)]
+    await platform.gateway.until(lambda: all(platform.gateway.stored(vehicle) for vehicle in vehicles))
     os.kill(os.getpid(), signal.SIGTERM)
     score = await running
     assert score.problem is not None
