@@ -18,7 +18,7 @@ import pytest
 
 from broker.limits import Limits
 from tests.broker.conftest import KEY, Accounts, RunningBroker, secret
-from tests.broker.raw_client import CONNACK, RawClient, connect_packet
+from tests.broker.raw_client import CONNACK, PATIENCE_S, RawClient, connect_packet
 from tests.broker_servers import BROKERS, start_deployed_mosquitto, start_ejabberd
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENDED, KEPT = "ended", "kept until it connects again"
+PINGS: Final = 3
 VEHICLES: Final = ("veh1", "veh2")
 
 
@@ -104,7 +105,7 @@ async def test_a_live_session_whose_credential_is_withdrawn(name: str, tmp_path:
         await asyncio.to_thread(trial.revoke)
         while await comes_in(trial.mqtt_port):  # until the broker knows
             await asyncio.sleep(0.1)
-        assert await becomes(live) == expected
+        assert await becomes(live, expected) == expected
         await live.aclose()
 
 
@@ -117,12 +118,17 @@ async def comes_in(port: int) -> bool:
     return answer is not None and answer.kind == CONNACK and answer.body[1] == 0
 
 
-async def becomes(client: RawClient) -> str:
-    """What becomes of a connection: three pings are answered, or it is closed."""
+async def becomes(client: RawClient, expected: str) -> str:
+    """What becomes of a connection: three pings are answered, or it is closed; that is waited for if expected."""
+    pings = 0
     try:
-        for _ in range(3):
-            await client.ping()
-            await asyncio.sleep(0.3)
+        async with asyncio.timeout(PATIENCE_S):
+            while pings < PINGS or expected == ENDED:
+                await client.ping()
+                pings += 1
+                await asyncio.sleep(0.3)
+    except TimeoutError:
+        return KEPT
     except (AssertionError, ConnectionError):
         return ENDED
     return KEPT
