@@ -105,7 +105,20 @@ def test_the_heading_is_where_it_goes(seed: int) -> None:
 @example(A_CODE_APPEARS)
 def test_every_reading_follows_the_catalogue(seed: int) -> None:
     drive = Drive(NETWORK, seed)
-    always = {"lat", "lon", "acc", "speed", "heading", "odo", "range", "lvbat", "ignition", "gear", "brake"}
+    always = {
+        "lat",
+        "lon",
+        "alt",
+        "acc",
+        "heading",
+        "speed",
+        "odo",
+        "range",
+        "lvbat",
+        "ignition",
+        "gear",
+        "brake",
+    }
     own = {"soc"} if isinstance(drive.powertrain, Electric) else {"fuel", "rpm", "coolant"}
     tyres, codes = {"tyre_fl", "tyre_fr", "tyre_rl", "tyre_rr"}, None
     for second in range(200):

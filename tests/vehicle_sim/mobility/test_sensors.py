@@ -76,9 +76,9 @@ def test_a_drive_with_a_receiver_leaves_out_what_it_does_not_know() -> None:
         if "lat" in reading:
             assert isinstance(reading["acc"], float)
         else:
-            assert not {"lat", "lon", "acc", "heading"} & set(reading)
+            assert not {"lat", "lon", "alt", "acc", "heading"} & set(reading)
             missing += 1
-        place = {"lat", "lon", "acc", "heading"}
+        place = {"lat", "lon", "alt", "acc", "heading"}
         assert {k: v for k, v in reading.items() if k not in place} == {
             k: v for k, v in truth.items() if k not in place
         }

@@ -95,12 +95,14 @@ def test_somebody_who_steps_into_the_way_makes_a_driver_brake_hard() -> None:
 def test_turns_one_ways_and_limits_are_kept(where: str, seed: int, count: int) -> None:
     network = NETWORKS[where]
     traffic = crowd(network, seed, count)
-    before = [(v.road, v.odometer_m, v.speed_ms, v.levels.store) for v in traffic.vehicles]
+    before = [(v.road, v.odometer_m, v.speed_ms, v.levels.store, v.height_m) for v in traffic.vehicles]
     turns = 0
     for _ in range(400):
         doing = [v.doing for v in traffic.vehicles]
         traffic.run_until(traffic.t_s)
-        for v, (road, odometer, speed, store), did in zip(traffic.vehicles, before, doing, strict=True):
+        for v, (road, odometer, speed, store, height), did in zip(
+            traffic.vehicles, before, doing, strict=True
+        ):
             path = [road]
             while path[-1] != v.road:  # what lies between on its route; short roads take no tick
                 path.append(v.route[v.route.index(path[-1]) + 1])
@@ -113,9 +115,9 @@ def test_turns_one_ways_and_limits_are_kept(where: str, seed: int, count: int) -
             assert v.speed_ms <= v.driver.fastest_ms + 1e-9
             if did is Doing.DRIVING and v.doing is Doing.DRIVING:
                 assert v.speed_ms - speed <= v.driver.accelerate * TICK_S + 1e-9
-                if speed > 0 and driven > 0 and v.acceleration >= 0 and v.doing is Doing.DRIVING:
-                    assert v.levels.store <= store  # nothing fills up on the way
-        before = [(v.road, v.odometer_m, v.speed_ms, v.levels.store) for v in traffic.vehicles]
+                if speed > 0 and driven > 0 and v.acceleration >= 0 and v.height_m >= height:
+                    assert v.levels.store <= store  # nothing fills up on the way, but downhill
+        before = [(v.road, v.odometer_m, v.speed_ms, v.levels.store, v.height_m) for v in traffic.vehicles]
     assert turns > count
 
 
