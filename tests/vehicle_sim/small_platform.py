@@ -109,6 +109,10 @@ def free_port() -> int:
         return port
 
 
+def _is_again(claim: Claim, known: Claim) -> bool:
+    return (claim.kind, claim.epoch, claim.n, claim.boot) == (known.kind, known.epoch, known.n, known.boot)
+
+
 def _listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -120,7 +124,7 @@ class Gateway:
     def __init__(self, url: str, region: str, password: str) -> None:
         self.region = region
         self.registrations: dict[str, Registration] = {}
-        self.claims: list[tuple[str, Claim]] = []
+        self.claims: list[tuple[str, Claim]] = []  # one that a unit repeats, on a busy machine, only once
         self.readings: dict[tuple[str, str], dict[int, Sample]] = defaultdict(dict)
         self.events: dict[tuple[str, str], dict[int, Event]] = defaultdict(dict)
         self.received: Counter[tuple[str, str, int]] = Counter()
@@ -199,7 +203,8 @@ class Gateway:
             self.changed.notify_all()
 
     def _claim(self, vehicle: str, claim: Claim) -> None:
-        self.claims.append((vehicle, claim))
+        if not any(who == vehicle and _is_again(claim, known) for who, known in self.claims):
+            self.claims.append((vehicle, claim))
         held = self.registrations.get(vehicle)
         now = datetime.now(UTC)
         taken, change = fold(held, claim, now, Timers(), region=self.region)

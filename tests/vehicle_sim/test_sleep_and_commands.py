@@ -91,6 +91,16 @@ async def test_a_parked_vehicle_that_is_driven_away_wakes_before_its_time(garage
     await unit.wait_registered()
 
 
+async def test_a_sleep_that_is_about_to_begin_is_not_begun_anew(garage: Garage) -> None:
+    unit = await garage.online()
+    unit.rest(3600)
+    unit.rest(1800)
+    await until_asleep(garage, unit)
+    slept = [claim for _, claim in garage.platform.gateway.claims if claim.kind is ClaimKind.SLEEP]
+    assert [claim.n for claim in slept] == [2]
+    assert (slept[0].sleep_s or 0) > 3500
+
+
 async def test_a_vehicle_that_is_killed_in_its_sleep_wakes_as_a_new_boot(garage: Garage) -> None:
     gateway = garage.platform.gateway
     unit = await garage.online()
