@@ -236,7 +236,7 @@ class Service:
                 self.registrar.run(),
                 self.signs.run(),
                 Retention(self.database, self.settings.retention_days).run(),
-                self.deriver.run(),
+                self._derive(),
                 self.letter_bounds.run(),
                 self.eraser.run(),
                 IdentityWatch(self.database, self.metrics).run(),
@@ -317,6 +317,11 @@ class Service:
     async def _keep_link(self, link: asyncio.Task[None]) -> None:
         """Its failure is the service's failure; the end of this is not its end."""
         await asyncio.shield(link)
+
+    async def _derive(self) -> None:
+        """The process starts when the first readings may be due: at a start others need the CPU."""
+        await asyncio.sleep(self.settings.derive_delay_s)
+        await self.deriver.run()
 
     async def _watch_inbox(self) -> None:
         while True:
