@@ -119,7 +119,7 @@ async def comes_in(port: int) -> bool:
 
 
 async def becomes(client: RawClient, expected: str) -> str:
-    """What becomes of a connection: three pings are answered, or it is closed. An expected end is waited for."""
+    """What becomes of a connection: kept, when it answers pings, or closed: an expected end is waited for."""
     pings = 0
     try:
         async with asyncio.timeout(PATIENCE_S):
