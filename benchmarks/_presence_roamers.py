@@ -13,7 +13,7 @@ import random
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 import uvloop
@@ -28,11 +28,6 @@ from vehicle_sim.gateway_link import LinkOptions
 from vehicle_sim.session import VehicleUnit
 from vehicle_sim.spool import Spool
 from vehicle_sim.tally import Tally
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fleetcell.mqtt import Message
 
 FILES_PER_UNIT: Final = 6  # three of its own and two connections, to spare
 READING_S: Final = 1.0
@@ -52,16 +47,18 @@ class Drive(msgspec.Struct, frozen=True):
     seed: int
 
 
-class Roamer(VehicleUnit):
-    """A unit that tells when another gateway serves it."""
+class Told(Tally):
+    """The counts of one unit; tells when another gateway serves it."""
 
-    def taken_over(self, epoch: int, heard: Sequence[Message]) -> None:
+    unit: VehicleUnit
+
+    def handed_over(self) -> None:
         """The handover is done, as the unit sees it."""
-        super().taken_over(epoch, heard)
-        tell(News(time.monotonic(), "served", self.vehicle, region=self.region))
+        super().handed_over()
+        tell(News(time.monotonic(), "served", self.unit.vehicle, region=self.unit.region))
 
 
-async def travel(unit: Roamer, track: Track, regions: Regions, began: float, lasts_s: float) -> None:
+async def travel(unit: VehicleUnit, track: Track, regions: Regions, began: float, lasts_s: float) -> None:
     """Make a reading each second, and tell when its position asks for another region."""
     decided = unit.region
     reading_at = began + READING_S * random.Random(unit.vehicle).random()
@@ -83,12 +80,14 @@ async def serve() -> None:
     allow_open_files(FILES_PER_UNIT * len(drive.secrets))
     regions = Regions({name: entry.cells for name, entry in drive.directory.items()})
     options = LinkOptions(drive.broker_url, drive.region, drive.directory)
-    units: list[Roamer] = []
+    units: list[VehicleUnit] = []
     running: list[asyncio.Task[None]] = []
     for name, secret in drive.secrets.items():
         spool = Spool(Path(drive.folder) / name)
         spool.open()
-        unit = Roamer(name, secret, spool, options, Tally(), random.Random(f"{drive.seed}:{name}"))
+        tally = Told()
+        unit = VehicleUnit(name, secret, spool, options, tally, random.Random(f"{drive.seed}:{name}"))
+        tally.unit = unit
         lat, lon = drive.tracks[name].place(0.0)
         unit.place({"lat": lat, "lon": lon})
         units.append(unit)

@@ -120,8 +120,7 @@ class Sessions:
 
     def taken_over(self, epoch: int, heard: Sequence[Message]) -> None:
         """Another gateway serves it now. Its session has attached, and says so once more by this unit."""
-        self._tally.connects += 1
-        self._tally.handovers += 1
+        self._tally.handed_over()
         if self.radio is not None:
             self.radio.connected()
         self._uploads.forget_all()

@@ -42,6 +42,11 @@ class Tally:
         """The register shows a unit online; the first time counts."""
         self.attach_s.setdefault(vehicle, seconds)
 
+    def handed_over(self) -> None:
+        """Another gateway serves a unit."""
+        self.connects += 1
+        self.handovers += 1
+
     @property
     def pending(self) -> int:
         """Readings that wait for their acknowledgement, those of earlier boots included."""
