@@ -66,7 +66,7 @@ TURNS = 3
 PAST_MS = 3_600_000  # the first readings are so old
 WAY_MS = 50  # from the unit to us
 BOOT = "0123456789abcdef0123456789abcdef"
-UNIQUE = "CREATE UNIQUE INDEX by_hand ON fleet.telemetry (vehicle_id, boot, seq)"
+UNIQUE = "CREATE UNIQUE INDEX by_hand ON fleet.telemetry (vehicle_id, boot, seq, time)"  # hypertables: time
 INSERT = """
     INSERT INTO fleet.telemetry (time, vehicle_id, boot, seq, lat, lon, speed, heading, soc, odo, ignition,
         rat, received_at)
