@@ -176,7 +176,7 @@ class Pump:
 
     def move(self, lon: float, lat: float, at: float | None = None) -> None:
         """The vehicle is here, degrees, since `at` on the link's clock (None: now)."""
-        now, idle = self.now, self.link.idle
+        now, idle = self.now, self.link.idle and not any(self._held)
         self.link.move(lon, lat, now if at is None else min(at, now))
         if not idle:
             self._work()
