@@ -32,7 +32,7 @@ def until(look: Callable[[], T], *, within: float = PATIENCE_S, what: str = "") 
             return found
         if time.monotonic() > give_up:
             raise AssertionError(f"not within {within:g} s: {what or look}")
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 @dataclass(slots=True)
@@ -54,7 +54,10 @@ class RunningPlatform:
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Any request as the administrator."""
         headers = {"Authorization": f"Bearer {self.key}"}
-        with httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False) as client:
+        # verify: certificates are read anew for each client, 14 ms that nobody needs on http
+        with httpx.Client(
+            base_url=self.url, headers=headers, timeout=60, trust_env=False, verify=False
+        ) as client:
             return client.request(method, path, **options)
 
     def items(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:

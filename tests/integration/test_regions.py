@@ -87,7 +87,7 @@ async def until(look: Callable[[], Awaitable[bool]] | Callable[[], bool], what: 
                 found = look()
                 if found if isinstance(found, bool) else await found:
                     return
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.1)
     except TimeoutError:
         raise AssertionError(f"not within {PATIENCE_S:g} s: {what}") from None
 
