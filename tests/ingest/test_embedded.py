@@ -223,9 +223,10 @@ async def test_prepare_killed_half_way(folder: Path, reached: str) -> None:
     process = psutil.Popen([sys.executable, "-c", PREPARE, str(directory)], start_new_session=True)
     while not list(directory.glob(reached)):
         assert process.poll() is None, "prepare was too fast to be killed"
-    for part in (process, *process.children(recursive=True)):
-        part.kill()
+    parts = process.children(recursive=True)
+    os.killpg(process.pid, signal.SIGKILL)  # the group: also a child that it is just about to start
     process.wait(60)
+    psutil.wait_procs(parts, 60)
     assert not (directory / "data").exists()
     server = EmbeddedPostgres(directory)
     server.prepare()
