@@ -96,6 +96,8 @@ async def run_simulation(options: RunOptions) -> Score:
                 traffic=traffic,
                 gnss=GnssErrors() if options.gnss_errors else None,
                 clock=FAULTY_CLOCKS if options.clock_errors else None,
+                # The whole fleet is online first: who begins in a tunnel may stay there for minutes.
+                may_begin=None if cellular is None else cellular.covers,
             )
             for vehicle in fleet.units
         }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vehicle_sim.links import drivelog, mahimahi
-from vehicle_sim.links.cells import Cells
+from vehicle_sim.links.cells import Cells, Plane
 from vehicle_sim.links.cellular import CellularAir
 from vehicle_sim.links.errors import LinkError
 from vehicle_sim.links.link import KEPT_EVENTS, Link
@@ -75,6 +75,14 @@ class Links:
         """The link of one vehicle or other client; another name, other decisions. It keeps so many events."""
         seed = seed_of(self._seed, name, "link")
         return Link(self.profile, self._air(seed), seed, kept_events)
+
+    def covers(self, lon: float, lat: float) -> bool:
+        """Whether a vehicle has service at this place (degrees); always, where no cells are modelled."""
+        if self._cells is None:
+            return True
+        if any(zone.covers(lon, lat) for zone in self._zones):
+            return False
+        return bool(self._cells.heard(*Plane.at(lat).xy(lon, lat)))
 
     def _air(self, seed: int) -> Air:
         if self._recording is not None:

@@ -8,7 +8,7 @@ from vehicle_sim.links.zones import zone
 
 # The road tunnels that OpenStreetMap has in the centre of Helsinki are 16 m long: no connection breaks in
 # them. This one is made up for demonstrations. It covers Kaivokatu and the corners beside it, 400 m of a busy
-# street: a vehicle is in it for a minute or so, longer than one and a half keep-alive intervals.
+# street with lights: a vehicle is in it for a minute or two, longer than one and a half keep-alive intervals.
 BUILT_IN: Final = (
     zone(
         "Kaivokatu",

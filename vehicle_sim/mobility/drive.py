@@ -17,6 +17,8 @@ from vehicle_sim.mobility.vehicle import Doing, Moment, Vehicle
 from vehicle_sim.readers.trace import Value
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vehicle_sim.mobility.powertrain import Powertrain
     from vehicle_sim.roads import Road, RoadNetwork
 
@@ -58,10 +60,13 @@ class Drive:
         traffic: Traffic | None = None,
         gnss: GnssErrors | None = None,
         clock: ClockErrors | None = None,
+        may_begin: Callable[[float, float], bool] | None = None,
     ) -> None:
         """A vehicle somewhere on the network.
 
         A car that is always out, where nothing else is said; with `kind` alone it is used as that kind is.
+        `may_begin`: whether it may begin at a longitude and latitude; where it hardly may anywhere, it does
+        all the same.
         """
         if habit is None:
             habit = ALWAYS_OUT if kind is None else kind.habit
@@ -69,7 +74,7 @@ class Drive:
         self.habit = habit
         self._network = network
         self._traffic = Traffic(network, seed) if traffic is None else traffic
-        self._vehicle = vehicle = Vehicle(network, seed, kind, powertrain)
+        self._vehicle = vehicle = Vehicle(network, seed, kind, powertrain, may_begin)
         self._traffic.add(vehicle)
         self._t_s = self._traffic.t_s
         self._began_s = self._t_s

@@ -11,12 +11,13 @@ from vehicle_sim.mobility.driver import Driver, Plan
 from vehicle_sim.mobility.powertrain import Combustion, Electric, Levels, Powertrain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from vehicle_sim.mobility.kinds import Kind
     from vehicle_sim.roads import RoadNetwork
 
 _TRAIL: Final = 240  # moments kept for instruments that are behind: two minutes of driving
+_PLACES: Final = 100  # looked at for one to begin at
 
 
 class Doing(Enum):
@@ -88,8 +89,9 @@ class Vehicle:
         seed: int | str,
         kind: Kind,
         powertrain: Literal["electric", "combustion"] | None = None,
+        may_begin: Callable[[float, float], bool] | None = None,
     ) -> None:
-        """A vehicle at the kerb somewhere on the network."""
+        """A vehicle at the kerb somewhere on the network, as `may_begin` (longitude, latitude) lets it."""
         self.index = -1
         self.kind = kind
         self._seed = seed
@@ -101,9 +103,13 @@ class Vehicle:
         self.powertrain: Powertrain = Electric(rng, kind) if electric else Combustion(rng, kind)
         self.levels = self.powertrain.begin(rng)
         self.odometer_m = rng.uniform(2e6, 150e6)
-        place_m = rng.uniform(0.0, network.length_m)
-        self.road = min(bisect_right(network.starts_m, place_m), len(network.roads) - 1)
-        self.offset_m = network.roads[self.road].length_m * rng.uniform(0.1, 0.9)
+        for _ in range(_PLACES):
+            place_m = rng.uniform(0.0, network.length_m)
+            self.road = min(bisect_right(network.starts_m, place_m), len(network.roads) - 1)
+            self.offset_m = network.roads[self.road].length_m * rng.uniform(0.1, 0.9)
+            lon, lat, _ = network.roads[self.road].at(self.offset_m)
+            if may_begin is None or may_begin(lon, lat):
+                break
         self.height_m = network.roads[self.road].height_at(self.offset_m)
         self.speed_ms = 0.0
         self.acceleration = 0.0

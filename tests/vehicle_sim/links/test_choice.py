@@ -97,8 +97,23 @@ def test_the_profile_tunnel_has_the_tunnels_of_the_roads_and_the_built_in_one() 
     (mapped,) = [road for road in network.roads if road.tunnel][:1]
     for name, lost in (("tunnel", True), ("storm", True), ("lte", False)):
         for lon, lat in (middle, mapped.at(mapped.length_m / 2)[:2]):
-            link = load(name, 1, network.roads).make("car")
+            links = load(name, 1, network.roads)
+            link = links.make("car")
             link.move(24.9500, 60.1650, 0.0)
             link.move(lon, lat, 5.0)
             assert (link.reception.cell is None) == lost, name
+            assert links.covers(lon, lat) != lost
             assert bool(link.changes[Change.COVERAGE_LOST]) == lost or not lost
+
+
+@pytest.mark.parametrize("name", ["perfect", "rural", "storm"])
+def test_a_place_is_covered_where_a_vehicle_has_service(name: str) -> None:
+    """In holes there is none; without cells there is always."""
+    links, found = load(name, 1), set()
+    for step in range(200):
+        lon, lat = 24.90 + step / 1000, 60.15 + (step * 37 % 200) / 2000
+        link = links.make("car")
+        link.move(lon, lat, 0.0)
+        assert links.covers(lon, lat) == link.covered
+        found.add(link.covered)
+    assert found == ({True} if name == "perfect" else {True, False})

@@ -101,10 +101,14 @@ async def test_with_a_new_address_the_old_session_is_half_open_and_the_unit_take
     await garage.stop(unit)
 
 
-async def test_without_a_tunnel_a_run_delivers_everything(platform: SmallPlatform) -> None:
-    options = RunOptions(platform.layout.root, vehicles=6, rate_hz=5, duration_s=3, seed=4, link="lte")
+async def test_nobody_begins_in_a_tunnel_and_without_one_a_run_delivers_everything(
+    platform: SmallPlatform,
+) -> None:
+    """Anywhere on these roads, two of them would begin in the tunnel and stay for half a minute."""
+    options = RunOptions(platform.layout.root, vehicles=6, rate_hz=5, duration_s=3, seed=46, link="tunnel")
     score = await run_simulation(options)
     assert score.complete
+    assert score.attached == 6
     assert score.made == score.acked > 30
     readings = platform.gateway.readings.values()
     assert {sample.s.get("rat") for found in readings for sample in found.values()} == {"LTE"}

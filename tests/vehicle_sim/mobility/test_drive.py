@@ -75,6 +75,22 @@ def test_positions_lie_on_a_road_and_limits_are_kept(seed: int) -> None:
     assert over <= 12
 
 
+@settings(max_examples=5)
+@given(SEEDS)
+def test_a_vehicle_begins_where_it_may_and_anywhere_when_it_may_nowhere(seed: int) -> None:
+    west = sum(NETWORK.bounds[::2]) / 2
+    drive = Drive(NETWORK, seed, may_begin=lambda lon, _: lon < west)
+    assert drive.road.at(drive.offset_m)[0] < west
+    asked: list[tuple[float, float]] = []
+
+    def nowhere(lon: float, lat: float) -> bool:
+        asked.append((lon, lat))
+        return False
+
+    lost = Drive(NETWORK, seed, may_begin=nowhere)
+    assert lost.road.at(lost.offset_m)[:2] == asked[-1]
+
+
 def distance_to_segment(lon: float, lat: float, a: tuple[float, float], b: tuple[float, float]) -> float:
     """Metres, on a plane that is good for the size of a street."""
     kx, ky = 111320 * math.cos(math.radians(lat)), 111320
