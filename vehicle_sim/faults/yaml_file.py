@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_BYTES: Final = 1024 * 1024
 _SHORTEST_EVERY_S: Final = 1.0
+_LONGEST_JUMP_S: Final = 1000 * 8766 * 3600.0  # a thousand years: what a clock shows then still is a date
 _UNITS_S: Final = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"(?P<sign>[+-]?)(?P<number>[0-9]{1,12}(\.[0-9]{1,9})?)\s*(?P<unit>[a-zA-Z]*)")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -180,7 +181,7 @@ class _Reader:
         return When((), every_s, after_s, until_s, jitter_s)
 
     def _clock(self, fields: _Fields, what: What) -> ClockJump | None:
-        by_s, to = fields.take("by", _signed), fields.take("to", _jump)
+        by_s, to = fields.take("by", _jump_by), fields.take("to", _jump)
         if what is not What.CLOCK_JUMP:
             if by_s is not None or to is not None:
                 raise fields.error(f"`by` and `to` are of clock-jump, not of {what}")
@@ -264,6 +265,13 @@ def _signed(node: yaml.Node) -> float:
         raise _BadValueError(node, f"{problem} in {_shown(node)}; {units}")
     seconds = float(found["number"]) * _UNITS_S[found["unit"]]
     return -seconds if found["sign"] == "-" else seconds
+
+
+def _jump_by(node: yaml.Node) -> float:
+    seconds = _signed(node)
+    if abs(seconds) > _LONGEST_JUMP_S:
+        raise _BadValueError(node, f"at most a thousand years (8766000 h), not {_shown(node)}")
+    return seconds
 
 
 def _duration(node: yaml.Node) -> float:

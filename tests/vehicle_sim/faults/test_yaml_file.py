@@ -121,6 +121,7 @@ def test_a_bad_file_is_told_with_its_line(text: str, says: str) -> None:
         ("what: database-kill, at: 1 s, who: {region: x}", "there is one database"),
         ("what: clock-jump, at: 1 s, for: 3 s", "say either `by`"),
         ("what: clock-jump, at: 1 s, for: 3 s, by: 3", "by: the unit is missing"),
+        ("what: clock-jump, at: 1 s, for: 3 s, by: -8766001 h", "by: at most a thousand years"),
         ("what: clock-jump, at: 1 s, for: 3 s, to: 1971", "to: no jump '1971'; there is 1970, rollover"),
         ("what: clock-jump, at: 1 s, for: 3 s, to: 1970, by: 1 s", "say either `by`"),
         ("what: reset, at: 1 s, by: 3 s", "`by` and `to` are of clock-jump"),
