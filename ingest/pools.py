@@ -7,6 +7,8 @@ import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import asyncpg
+
 from ingest.database import connect, connect_pool
 from ingest.failures import FAILURES
 
@@ -49,7 +51,10 @@ class Database:
         try:
             yield connection  # type: ignore[misc] # the proxy of the pool has the connection's methods
         except (asyncio.CancelledError, TimeoutError):
-            connection.terminate()  # to release it would be to wait for its server once more
+            # To release it would be to wait for its server once more. Where asyncpg has dropped it already it
+            # says so by an error, which would hide this one.
+            with contextlib.suppress(asyncpg.InterfaceError):
+                connection.terminate()
             raise
         finally:
             with contextlib.suppress(*FAILURES):
