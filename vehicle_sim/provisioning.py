@@ -64,7 +64,8 @@ def find_platform(
     """The platform that was named, and for what was not, the `fleetcell up` on the data directory.
 
     Raises:
-        ConfigError: nothing is running there and not everything was named; the message says what to do.
+        ConfigError: nothing is running there and not everything was named, or it has no such region; the
+            message says what to do.
     """
     layout = Layout(data_dir.expanduser().absolute())
     try:
@@ -92,7 +93,12 @@ def find_platform(
             ) from None
     named = region is not None or broker_url is not None
     directory = up.regions if broker_url is None else None
-    if region is not None and directory is not None and region in directory:
+    if region is not None and directory:
+        if region not in directory:
+            raise ConfigError(
+                f"the platform on {layout.root} has no region {region!r}, it has "
+                f"{', '.join(sorted(directory))}; set FLEETCELL_BROKER_URL for one that has a broker elsewhere"
+            )
         broker_url = directory[region].url
     return Platform(
         (api_url or up.api_url).rstrip("/"),

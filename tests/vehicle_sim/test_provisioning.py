@@ -118,6 +118,8 @@ def test_a_region_that_is_named_is_found_and_stayed_at(platform: SmallPlatform) 
     assert (found.region, found.directory, found.named) == (platform.region, regions, False)
     found = find_platform(platform.layout.root, region="there")
     assert (found.broker_url, found.region, found.named) == (there.url, "there", True)
+    with pytest.raises(ConfigError, match=r"no region 'nowhere', it has .*there"):
+        find_platform(platform.layout.root, region="nowhere")
     found = find_platform(platform.layout.root, broker_url="ws://127.0.0.1:8/mqtt")
     assert (found.broker_url, found.directory, found.named) == ("ws://127.0.0.1:8/mqtt", None, True)
 
