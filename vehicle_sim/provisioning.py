@@ -97,7 +97,7 @@ def find_platform(
         if region not in directory:
             raise ConfigError(
                 f"the platform on {layout.root} has no region {region!r}, it has "
-                f"{', '.join(sorted(directory))}; set FLEETCELL_BROKER_URL for one that has a broker elsewhere"
+                f"{', '.join(sorted(directory))}; set FLEETCELL_BROKER_URL for one with a broker elsewhere"
             )
         broker_url = directory[region].url
     return Platform(
