@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -106,10 +107,10 @@ class Fleet:
         kept = {key: {"v": value, "t": ms} for key, value in {"lat": lat, "lon": lon, **signals}.items()}
         await self.connection.execute(
             """INSERT INTO fleet.vehicle_latest (vehicle_id, time, position_time, lat, lon, heading, speed,
-                signals)
-            VALUES ($1, $2, $2, $3, $4, $5, $6, $7)
+                signals, keys_hash)
+            VALUES ($1, $2, $2, $3, $4, $5, $6, $7, $8)
             ON CONFLICT (vehicle_id) DO UPDATE SET time = $2, position_time = $2, lat = $3, lon = $4,
-                heading = $5, speed = $6, signals = $7""",
+                heading = $5, speed = $6, signals = $7, keys_hash = $8""",
             await self._id(name),
             time,
             lat,
@@ -117,6 +118,7 @@ class Fleet:
             signals.get("heading"),
             signals.get("speed"),
             json.dumps(kept),
+            zlib.crc32(" ".join(sorted(kept)).encode()),
         )
 
     async def ledger(self, name: str, boot: UUID = BOOT, **columns: Any) -> None:

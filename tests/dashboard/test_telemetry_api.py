@@ -20,7 +20,7 @@ START = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
 @pytest.fixture
 async def driven(running: Running) -> Running:
-    """Vehicle a: 10 readings, one a second; b: 3; c: none."""
+    """Vehicle a: 10 readings, one a second; b: 3; c: none, and no catalogue has its latest signal."""
     await running.fleet.add("a", "b", "c")
     for name, count in (("a", 10), ("b", 3)):
         await running.fleet.read(
@@ -40,6 +40,8 @@ async def driven(running: Running) -> Running:
             ],
         )
     await running.fleet.latest("a", START, 60.17, 24.94, odd={"x": 1})
+    await running.fleet.latest("b", START, 60.17, 24.94, odd={"x": 2})
+    await running.fleet.latest("c", START, 60.17, 24.94, rare=1)
     return running
 
 
@@ -150,6 +152,8 @@ async def test_across_vehicles(driven: Running) -> None:
     )
     assert isinstance(rest["items"], list)
     assert [item["vehicle"] for item in rest["items"]] == ["b"]
+    known = await get(driven, "telemetry", limit=1, signals="odd,rare")
+    assert known["items"]
 
 
 async def test_csv_is_streamed_whole(driven: Running) -> None:
@@ -240,6 +244,7 @@ async def test_every_kind_of_database_answers_alike(any_database: Database, tmp_
 WRONG = [
     ("vehicles/a/telemetry?signals=speeed,soc", 422, "unknown signal 'speeed'"),
     ("telemetry?signals=nothing", 422, "no vehicle has sent it"),
+    ("vehicles/b/telemetry?signals=rare", 422, "and b has never sent it"),
     ("vehicles/a/telemetry?signal=speed", 422, "'signal': no such query parameter; it has agg, bucket"),
     ("vehicles/a/telemetry?since=yesterday", 422, "write RFC 3339"),
     ("vehicles/a/telemetry?since=2026-11-20T09:00:00", 422, "no offset from UTC"),

@@ -7,7 +7,7 @@ SELECT
     v.id AS vehicle_id, v.name AS vehicle, v.created_at, v.revoked_at,
     r.state, r.reason, r.since, r.evidence, r.deadline, r.epoch, r.n, r.region, r.cell, r.address, r.seen_address,
     r.update_interval_s, r.keep_alive_s, r.sleep_s, r.cursor, r.updated_at,
-    l.time AS latest_time, l.position_time, l.lat, l.lon, l.heading, l.speed, l.signals::jsonb AS signals
+    l.time AS latest_time, l.position_time, l.lat, l.lon, l.heading, l.speed, l.signals::jsonb AS signals, l.keys_hash
 FROM fleet.vehicle AS v
 LEFT JOIN fleet.registration AS r ON r.vehicle_id = v.id
 LEFT JOIN fleet.vehicle_latest AS l ON l.vehicle_id = v.id
