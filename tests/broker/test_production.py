@@ -14,7 +14,7 @@ from fleetcell.contract.credentials import mac, new_secret
 from fleetcell.contract.errors import ConfigError
 from fleetcell.settings import BrokerSettings, DashboardSettings, IngestSettings, load
 from tests.broker.conftest import KEY, Accounts, Clients, RunningBroker, secret
-from tests.fleetcell.cli.test_cli import fleetcell
+from tests.command_line import fleetcell
 
 
 @pytest.fixture

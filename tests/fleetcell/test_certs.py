@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from fleetcell.certs import make
 from fleetcell.contract.errors import ConfigError, TopicError
-from tests.fleetcell.cli.test_cli import fleetcell
+from tests.command_line import fleetcell
 
 
 def read(file: Path) -> x509.Certificate:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,17 +11,8 @@ import typer.main
 
 from fleetcell import __version__
 from fleetcell.cli import app
-
-
-def fleetcell(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "fleetcell", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        cwd=cwd,
-    )
+from tests.command_line import fleetcell
+from tests.running_platform import command as command_of
 
 
 def commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
@@ -83,7 +73,8 @@ def test_the_names_of_the_contract_are_there() -> None:
 
 
 def test_version() -> None:
-    assert fleetcell("--version").stdout.strip() == f"fleetcell {__version__}"
+    said = subprocess.run(command_of("--version"), capture_output=True, text=True, check=True).stdout
+    assert said.strip() == f"fleetcell {__version__}"
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
-from tests.running_platform import command
+from tests.command_line import fleetcell
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "faults.example.yaml"
-
-
-def fleetcell(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_a_schedule_is_printed_before_a_run() -> None:
