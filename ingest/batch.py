@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fleetcell.contract.topics import VehicleTopic
     from ingest.decode import Upload
     from ingest.inbox import Arrival
+    from ingest.shapes import Shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,25 @@ class Rejection:
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction stores. `rows` counts readings, events, bad samples and rejections."""
+    """What one transaction stores.
+
+    `rows` counts readings, events, bad samples and rejections; `names` are the vehicles that it is from.
+    """
 
     uploads: list[Upload] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     rows: int = 0
+    names: set[str] = field(init=False)
 
-    def add(self, arrival: Arrival) -> Upload | None:
+    def __post_init__(self) -> None:
+        self.names = {upload.topic.vehicle for upload in self.uploads}
+        self.names |= {rejection.topic.vehicle for rejection in self.rejections}
+
+    def add(self, arrival: Arrival, shapes: Shapes | None = None) -> Upload | None:
         """Decode an arrival into the batch; None when it was rejected."""
+        self.names.add(arrival.topic.vehicle)
         try:
-            upload = decode_upload(arrival.topic, arrival.payload, arrival.received_us)
+            upload = decode_upload(arrival.topic, arrival.payload, arrival.received_us, shapes)
         except PayloadError as error:
             self.rejections.append(Rejection(arrival.topic, arrival.payload, str(error)))
             self.rows += 1
@@ -51,10 +61,6 @@ class Batch:
         self.uploads.append(upload)
         self.rows += max(1, upload.rows)
         return upload
-
-    def names(self) -> set[str]:
-        """The vehicles that it is from."""
-        return {upload.topic.vehicle for upload in self.uploads} | {r.topic.vehicle for r in self.rejections}
 
     def only(self, vehicles: set[str]) -> Batch:
         """The part of these vehicles."""
@@ -108,6 +114,6 @@ def _part(upload: Upload, start: int, stop: int | None) -> Upload:
         times_us=upload.times_us[start:stop],
         signals=upload.signals[start:stop],
         ups_ms=upload.ups_ms[start:stop],
-        events=upload.events if rest else [],
-        bad=upload.bad if rest else [],
+        events=upload.events if rest else (),
+        bad=upload.bad if rest else (),
     )

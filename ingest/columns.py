@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
+    from ingest.shapes import Reading, Shaped
+
 HOT_KEYS: Final = frozenset(signal.key for signal in HOT)
 HOT_COLUMNS: Final = tuple(signal.column for signal in HOT if signal.column)
 _NUMERIC: Final = frozenset({float, int, type(None)})
@@ -38,21 +40,38 @@ class Signals:
 
     `accepted` has one mapping a reading, by wire key, without nulls; `problems` says what was refused, by
     row; `hot` holds the values of each catalogued column that any reading has, None where a reading has
-    none; `floats` the same of columns of numbers, None as NaN. `alike`: all readings have values of the same
-    signals.
+    none; `floats` the same of columns of numbers, None as NaN. A column that is in `floats` need not be in
+    `hot`. `alike`: all readings have values of the same signals.
     """
 
-    accepted: list[dict[str, Any]]
+    accepted: list[Reading] | Shaped
     problems: dict[int, list[str]] = field(default_factory=dict)
     hot: dict[str, list[Any]] = field(default_factory=dict)
     floats: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     odd: set[int] = field(default_factory=set)  # rows with keys that have no column
     alike: bool = False
 
+    def at(self, rows: Sequence[int] | npt.NDArray[np.intp]) -> list[Reading]:
+        """The accepted values of some of the readings."""
+        accepted = self.accepted
+        return [accepted[row] for row in rows] if isinstance(accepted, list) else accepted.at(rows)
 
-def check(readings: Sequence[dict[str, Any]]) -> Signals:
+
+def check_shaped(readings: Shaped) -> Signals:
+    """Check what their decoder has not: whether texts can be shown."""
+    matrix, shape, words = readings.matrix, readings.shape, len(readings.shape.words)
+    hot = {key: list(readings.words[place::words]) for place, key in enumerate(shape.words)}
+    for key, values in hot.items():
+        if CATALOGUE[key].datatype is Datatype.TEXT and not all(map(_plain, set(values))):
+            return check(list(readings))
+    floats = {key: matrix[:, place] for place, key in enumerate(shape.numbers)}
+    return Signals(readings, hot=hot, floats=floats, alike=True)
+
+
+def check(readings: Sequence[Reading]) -> Signals:
     """Check the signals of all readings."""
-    signals = Signals(list(readings))
+    checked = list(readings)
+    signals = Signals(checked)
     found = _side_by_side(readings)
     signals.alike = found is not None
     keys: set[str] = set(found) if found is not None else set().union(*readings)
@@ -80,7 +99,7 @@ def check(readings: Sequence[dict[str, Any]]) -> Signals:
         suspects |= _half_positions(signals.hot.get("lat"), signals.hot.get("lon"))
     for row in sorted(suspects):
         accepted, problems = _check_one(readings[row])
-        signals.accepted[row] = accepted
+        checked[row] = accepted
         if problems:
             signals.problems[row] = problems
         for key, column in signals.hot.items():
@@ -91,7 +110,7 @@ def check(readings: Sequence[dict[str, Any]]) -> Signals:
     return signals
 
 
-def _side_by_side(readings: Sequence[dict[str, Any]]) -> dict[str, list[Any]] | None:
+def _side_by_side(readings: Sequence[Reading]) -> dict[str, list[Any]] | None:
     """The values by key, where all readings have the same keys: the common case."""
     if len(set(map(len, readings))) != 1:
         return None
@@ -106,20 +125,21 @@ def hot_columns(signals: Signals) -> list[binary_copy.Column]:
     rows = len(signals.accepted)
     nothing = binary_copy.nulls(rows)
     return [
-        nothing if signal.key not in signals.hot else _hot_column(signals, signal, signals.hot[signal.key])
+        _hot_column(signals, signal) if signal.key in signals.hot or signal.key in signals.floats else nothing
         for signal in HOT
     ]
 
 
-def _hot_column(signals: Signals, signal: Signal, values: list[Any]) -> binary_copy.Column:
+def _hot_column(signals: Signals, signal: Signal) -> binary_copy.Column:
+    if signal.datatype in _NUMBERS:
+        floats = signals.floats.get(signal.key)
+        floats = np.array(signals.hot[signal.key], dtype=np.float64) if floats is None else floats
+        valid = ~np.isnan(floats)
+        if signal.datatype is Datatype.DOUBLE:
+            return binary_copy.float8(floats, valid)
+        return binary_copy.int4(np.where(valid, floats, 0), valid)
+    values = signals.hot[signal.key]
     match signal.datatype:
-        case Datatype.DOUBLE:
-            floats = signals.floats.get(signal.key)
-            floats = np.array(values, dtype=np.float64) if floats is None else floats
-            return binary_copy.float8(floats, ~np.isnan(floats))
-        case Datatype.INT:
-            valid = _valid(values)
-            return binary_copy.int4(np.where(valid, np.array(values, dtype=np.float64), 0), valid)
         case Datatype.BOOL if signals.alike:
             return binary_copy.boolean(values)
         case Datatype.BOOL:
@@ -136,8 +156,9 @@ def extras(signals: Signals, device_time_us: dict[int, int]) -> list[bytes | Non
         device_time_us: by row, what the unit's clock said where it is not believed, in µs since 1970.
     """
     documents: list[bytes | None] = [None] * len(signals.accepted)
-    for row in signals.odd | signals.problems.keys() | device_time_us.keys():
-        document = {key: value for key, value in signals.accepted[row].items() if key not in HOT_KEYS}
+    rows = sorted(signals.odd | signals.problems.keys() | device_time_us.keys())
+    for row, reading in zip(rows, signals.at(rows), strict=True):
+        document = {key: value for key, value in reading.items() if key not in HOT_KEYS}
         if row in signals.problems:
             document[REFUSED_KEY] = [_without_nul(problem) for problem in signals.problems[row]]
         if row in device_time_us:

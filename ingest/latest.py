@@ -44,11 +44,9 @@ def encode(signals: Signals) -> str:
 def newest(readings: Readings) -> dict[int, Signals]:
     """The newest value of each signal by vehicle id; readings with a wrong clock do not count."""
     found: dict[int, Signals] = {}
-    accepted = readings.signals.accepted
     order = _newest_first(readings)
     vehicles, times_ms = readings.vehicle_ids[order].tolist(), (readings.times_us[order] // 1000).tolist()
-    for row, vehicle_id, moment in zip(order.tolist(), vehicles, times_ms, strict=True):
-        reading = accepted[row]
+    for reading, vehicle_id, moment in zip(readings.signals.at(order), vehicles, times_ms, strict=True):
         latest = found.get(vehicle_id)
         if latest is None:
             found[vehicle_id] = {k: Latest(v, moment) for k, v in reading.items() if v is not None}

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ingest import binary_copy
-from ingest.columns import HOT_COLUMNS, Signals, check, extras, hot_columns
+from ingest.columns import HOT_COLUMNS, Signals, check, check_shaped, extras, hot_columns
 from ingest.quality import Quality
+from ingest.shapes import Reading, Shaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ingest.decode import Upload
     from ingest.runs import Frame
     from ingest.settle import Fresh
 
@@ -74,8 +76,17 @@ def whole(frame: Frame, vehicle_ids: Sequence[int]) -> Readings:
         frame.received_us,
         np.zeros(len(frame.seqs), dtype=np.bool_),
         {},
-        check(list(chain.from_iterable([upload.signals for upload in frame.uploads]))),
+        _signals(frame.uploads),
     )
+
+
+def _signals(uploads: Sequence[Upload]) -> Signals:
+    """The checked signals of the readings of all uploads."""
+    parts = [upload.signals for upload in uploads]
+    shaped = [part for part in parts if isinstance(part, Shaped)]
+    if shaped and len(shaped) == len(parts) and len({id(part.shape) for part in shaped}) == 1:
+        return check_shaped(Shaped.joined(shaped))
+    return check(list(chain.from_iterable(parts)))
 
 
 def gather(fresh: Iterable[tuple[int, Fresh]]) -> Readings:
@@ -85,7 +96,7 @@ def gather(fresh: Iterable[tuple[int, Fresh]]) -> Readings:
     seqs: list[int] = []
     times: list[int] = []
     received: list[int] = []
-    signals: list[dict[str, Any]] = []
+    signals: list[Reading] = []
     quarantined: list[int] = []
     device_us: dict[int, int] = {}
     for vehicle_id, (upload, positions, dated) in fresh:
@@ -97,7 +108,8 @@ def gather(fresh: Iterable[tuple[int, Fresh]]) -> Readings:
         else:
             seqs += [upload.seqs[i] for i in positions]
             times += [dated.times_us[i] for i in positions]
-            signals += [upload.signals[i] for i in positions]
+            carried = list(upload.signals)
+            signals += [carried[i] for i in positions]
         if dated.times_us is not upload.times_us:
             rows = _rows(start, len(upload.seqs), positions)
             quarantined += [rows[i] for i in dated.quarantined if i in rows]

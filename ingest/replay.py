@@ -89,9 +89,9 @@ def _refuse_conflicts(stored: Stored) -> None:
 
 async def _store(connection: Connection, batch: Batch, outcome: Replay) -> None:
     """Store it, and remove the letter in the same transaction."""
-    rows = await connection.fetch(statement("find_vehicles"), list(batch.names()))
+    rows = await connection.fetch(statement("find_vehicles"), list(batch.names))
     ids = {row["name"]: row["id"] for row in rows}
-    if len(ids) < len(batch.names()):
+    if len(ids) < len(batch.names):
         outcome.why = NO_VEHICLE
         return
     try:

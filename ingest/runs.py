@@ -8,7 +8,8 @@ Everything else is for `settle`, which would come to the same outcome for a run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from array import array
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -40,6 +41,7 @@ class Runs:
 
     numbers (None: no run), lateness: as PostgreSQL reads them. own_us: the earliest origin that the messages
     tell. low_us, high_us: between these an origin agrees with the clocks. None: not known.
+    frame: the readings of all groups, where all are runs.
     """
 
     numbers: Column
@@ -53,6 +55,10 @@ class Runs:
     until_us: Column
     first_us: Column
     last_us: Column
+    frame: Frame | None = field(default=None, compare=False, kw_only=True)
+
+
+_COLUMNS: Final = len(fields(Runs)) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +78,8 @@ class Frame:
         return cls(
             uploads,
             counts,
-            _ints(list(chain.from_iterable([upload.seqs for upload in uploads]))),
-            _ints(list(chain.from_iterable([upload.times_us for upload in uploads]))),
+            _joined([upload.seqs for upload in uploads]),
+            _joined([upload.times_us for upload in uploads]),
             np.repeat(_ints([upload.received_us for upload in uploads]), counts),
         )
 
@@ -83,7 +89,7 @@ def runs(groups: Sequence[Sequence[Upload]]) -> Runs:
     places = [place for place, uploads in enumerate(groups) if all(map(_only_readings, uploads))]
     if not places:
         nothing: Column = [None] * len(groups)
-        return Runs(*(nothing for _ in fields(Runs)))
+        return Runs(*(nothing for _ in range(_COLUMNS)))
     frame = Frame.of(list(chain.from_iterable([groups[place] for place in places])))
     uploads = _ints([len(groups[place]) for place in places])
     first_upload = np.cumsum(uploads) - uploads
@@ -118,7 +124,10 @@ def runs(groups: Sequence[Sequence[Upload]]) -> Runs:
         np.minimum.reduceat(frame.received_us, start).tolist(),
         np.maximum.reduceat(frame.received_us, start).tolist(),
     ]
-    return Runs(*(_spread(column, places, len(groups)) for column in columns))
+    return Runs(
+        *(_spread(column, places, len(groups)) for column in columns),
+        frame=frame if len(places) == len(groups) and good.all() else None,
+    )
 
 
 def _only_readings(upload: Upload) -> bool:
@@ -130,8 +139,7 @@ def _origins(frame: Frame, first_upload: Ints, start: Ints) -> tuple[tuple[Float
     sent = np.array([upload.sent_ms for upload in frame.uploads], dtype=np.float64)
     sent[sent > MOST_UP_MS] = np.nan
     own = np.array([upload.received_us for upload in frame.uploads], dtype=np.float64) - sent * 1000
-    ups = [upload.ups_ms or [None] * len(upload.seqs) for upload in frame.uploads]
-    implied = frame.times_us - np.array(list(chain.from_iterable(ups)), dtype=np.float64) * 1000
+    implied = frame.times_us - _ups(frame) * 1000
     return tuple(
         (np.fmin.reduceat(origins, first), np.fmax.reduceat(origins, first))
         for origins, first in ((own, first_upload), (implied, start))
@@ -165,6 +173,25 @@ def _spread(values: Column, places: list[int], size: int) -> Column:
     for place, value in zip(places, values, strict=True):
         spread[place] = value
     return spread
+
+
+def _ups(frame: Frame) -> Ints | Floats:
+    """The uptime of each reading, ms; NaN: not known."""
+    ups = [upload.ups_ms for upload in frame.uploads]
+    if all(map(len, ups)):
+        try:
+            return _joined(ups)
+        except TypeError:  # some are not known
+            pass
+    spread = [one or [None] * len(upload.seqs) for one, upload in zip(ups, frame.uploads, strict=True)]
+    return np.array(list(chain.from_iterable(spread)), dtype=np.float64)
+
+
+def _joined(parts: Sequence[Sequence[int | None]]) -> Ints:
+    """All of them, mostly arrays; TypeError: there is a None."""
+    if all(isinstance(part, array) for part in parts):
+        return np.frombuffer(b"".join(parts), dtype=np.int64)  # type: ignore[arg-type] # arrays
+    return np.array(list(chain.from_iterable(parts)), dtype=np.int64)
 
 
 def _ints(values: list[int]) -> Ints:

@@ -238,12 +238,12 @@ def ack(boot: str, settled: Ranges, uploads: list[Upload]) -> Ack:
     return Ack(boot, up_to, list(also) or None)
 
 
-def _new(seqs: list[int], received: Ranges) -> tuple[Ranges, list[int] | None]:
+def _new(seqs: Sequence[int], received: Ranges) -> tuple[Ranges, list[int] | None]:
     """The numbers not received yet, and where they are (None: everywhere)."""
     if not seqs:
         return EMPTY, None
     first, last = seqs[0], seqs[-1]
-    if len(seqs) == 1 or (last - first + 1 == len(seqs) and seqs == list(range(first, last + 1))):
+    if len(seqs) == 1 or (last - first + 1 == len(seqs) and list(seqs) == list(range(first, last + 1))):
         run: Ranges = ((first, last),)
         new = subtract(run, received)
         if new == run:

@@ -6,7 +6,8 @@ vehicles in id order.
 
 from __future__ import annotations
 
-from collections import Counter
+import functools
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
@@ -24,16 +25,18 @@ from ingest.runs import Frame, Runs, runs
 from ingest.settle import Settlement, ack, settle
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Generator
+    from collections.abc import AsyncIterator, Collection, Generator, Mapping, Sequence
 
     from fleetcell.contract.topics import VehicleTopic
     from ingest.batch import Batch
     from ingest.database import Connection
     from ingest.dead_letters import DeadLetter
     from ingest.decode import Upload
+    from ingest.shapes import Shape
 
 T = TypeVar("T")
 
+_WORTH_IT = 20  # runs of one shape: the fixed cost of putting columns together is that of some 100 readings
 CHUNK = 256 * 1024  # bytes handed to the COPY stream at once
 
 
@@ -119,9 +122,9 @@ class Prepared:
     runs: Runs
     rows: Rows
 
-    def rows_of(self, chosen: Collection[Key]) -> Rows:
+    def rows_of(self, chosen: Sequence[Key]) -> Rows:
         """The readings of some runs."""
-        return Rows.of(_readings(self.groups, chosen))
+        return finish(_rows(self.groups, chosen, None))
 
 
 def prepare(batch: Batch, ids: dict[str, int]) -> Prepared:
@@ -142,15 +145,38 @@ def preparing(batch: Batch, ids: dict[str, int]) -> Generator[None, None, Prepar
     found = runs(list(groups.values()))
     yield
     chosen = [key for key, numbers in zip(groups, found.numbers, strict=True) if numbers is not None]
-    readings = _readings(groups, chosen)
-    yield
-    rows = yield from Rows.steps(readings)
-    return Prepared(batch, {ids[name]: name for name in batch.names()}, groups, found, rows)
+    rows = yield from _rows(groups, chosen, found.frame)
+    return Prepared(batch, {ids[name]: name for name in batch.names}, groups, found, rows)
 
 
-def _readings(groups: dict[Key, list[Upload]], chosen: Collection[Key]) -> Readings:
-    uploads = [upload for key in chosen for upload in groups[key]]
-    return whole(Frame.of(uploads), [key[0] for key in chosen for _ in groups[key]])
+def _rows(
+    groups: Mapping[Key, list[Upload]], chosen: Sequence[Key], frame: Frame | None
+) -> Generator[None, None, Rows]:
+    """The readings of some runs; `frame`: all of these, where that is known already."""
+    parts = _by_shape(groups, chosen)
+    if frame is None or len(parts) > 1:
+        frames = [Frame.of([upload for key in part for upload in groups[key]]) for part in parts]
+    else:
+        frames = [frame]
+    found: list[Rows] = []
+    for part, one in zip(parts, frames, strict=True):
+        readings = whole(one, [key[0] for key in part for _ in groups[key]])
+        yield
+        found.append((yield from Rows.steps(readings)))
+    return functools.reduce(Rows.and_, found)
+
+
+def _by_shape(groups: Mapping[Key, list[Upload]], chosen: Sequence[Key]) -> list[Sequence[Key]]:
+    """Runs whose readings all have one shape together, where these are many; last all others."""
+    found: defaultdict[Shape | None, list[Key]] = defaultdict(list)
+    for key in chosen:
+        shapes = {getattr(upload.signals, "shape", None) for upload in groups[key]}
+        found[shapes.pop() if len(shapes) == 1 else None].append(key)
+    large = [keys for shape, keys in found.items() if shape is not None and len(keys) >= _WORTH_IT]
+    if len(found) == len(large) == 1:
+        return [chosen]
+    alone = {key for keys in large for key in keys}
+    return [*large, [key for key in chosen if key not in alone]]
 
 
 def finish(steps: Generator[None, None, T]) -> T:

@@ -22,6 +22,7 @@ from ingest.dead_letters import event_json, sample_json
 from ingest.errors import ErasedError
 from ingest.failures import FAILURES, reason, refuses_data
 from ingest.ledgers import Opened
+from ingest.shapes import Shapes
 from ingest.store import Prepared, Stored, prepare, preparing, store
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class Writer:
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
         self._lanes = [_Lane() for _ in range(LANES)]
         self._opened = Opened()
+        self._shapes = Shapes()
 
     @property
     def waiting(self) -> int:
@@ -170,7 +172,7 @@ class Writer:
     async def _close(self, lane: _Lane) -> None:
         """Hand the lane's open batch over to be committed."""
         await asyncio.sleep(0)
-        ids = self._vehicles.known(lane.open.names())
+        ids = self._vehicles.known(lane.open.names)
         await lane.ready.put((lane.open, None if ids is None else await _prepare(lane.open, ids)))
         lane.open = Batch()
 
@@ -182,7 +184,7 @@ class Writer:
             lane = self._lanes[hash(arrival.topic.vehicle) % LANES]
             if not lane.open.rows:
                 lane.opened = time.monotonic()
-            upload = lane.open.add(arrival)
+            upload = lane.open.add(arrival, self._shapes)
             if upload is not None:
                 self._heard(upload)
             if lane.open.rows >= self._batch_rows:
@@ -213,8 +215,8 @@ class Writer:
             return
         async with self._database.connection() as connection:
             while True:
-                ids = await self._vehicles.resolve(connection, batch.names())
-                if len(ids) < len(batch.names()):
+                ids = await self._vehicles.resolve(connection, batch.names)
+                if len(ids) < len(batch.names):
                     known, prepared = batch.only(set(ids)), None
                     self._metrics.refused.inc(batch.rows - known.rows)
                     batch = known
@@ -252,7 +254,7 @@ class Writer:
             for half in halves:
                 await self._store_parts(connection, half, ids)
             return
-        log.warning("the database refuses a sample", reason=reason(error), vehicles=sorted(batch.names()))
+        log.warning("the database refuses a sample", reason=reason(error), vehicles=sorted(batch.names))
         if batch.uploads and (batch.uploads[0].seqs or batch.uploads[0].events):
             await self._store_parts(connection, batch.condemned(reason(error), _json(batch.uploads[0])), ids)
         else:

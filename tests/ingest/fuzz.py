@@ -19,6 +19,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 from rich.progress import Progress
 
 from fleetcell.contract.errors import PayloadError
@@ -28,7 +29,9 @@ from fleetcell.contract.topics import Channel
 from ingest.batch import Batch
 from ingest.clock import MOST_UP_MS
 from ingest.dead_letters import dead_letters, event_json, revive, sample_json
+from ingest.decode import Upload
 from ingest.settle import LedgerRow, Settlement, settle
+from ingest.shapes import Shapes
 from ingest.store import prepare
 from tests.ingest.units import NOW_US, arrival
 
@@ -42,6 +45,9 @@ VEHICLES: Final = {f"car-{n}": n for n in range(1, 8)}
 BOOTS: Final = ("0" * 32, "ab" * 16, "f" * 32)
 CHANNELS: Final = (Channel.TELEMETRY, Channel.TELEMETRY_MP, Channel.EVENT)
 NOW_MS: Final = NOW_US // 1000
+USUAL: Final[dict[str, Any]] = {
+    "lat": 60.17, "lon": 24.94, "speed": 51.5, "heading": 359.0, "ignition": True, "rat": "NR", "gear": -1,
+}  # fmt: skip
 ODD: Final[tuple[Any, ...]] = (
     None, True, False, 0, -1, 1, 2**31, 2**53, 2**62, 2**62 + 1, 2**63, 2**64 - 1, -(2**63), 0.0, -0.0, 0.1,
     1e308, 5e-324, "", "\0", "\ud7ff", "x" * 300, "1970-01-01T00:00:00Z", "2016-12-31T23:59:60Z",
@@ -58,22 +64,14 @@ _NUMBER: Final = re.compile(rb"-?\d+(?:\.\d+)?")
 
 def corpus() -> list[tuple[Channel, Any]]:
     """Messages as units send them."""
-    signals = {
-        "lat": 60.17,
-        "lon": 24.94,
-        "speed": 51.5,
-        "heading": 359.0,
-        "ignition": True,
-        "rat": "NR",
-        "gear": -1,
-    }
     extra = {"dtc": ["P0301"], "my.key": {"deep": [1, None, "x"]}, "note": "\N{SNOWMAN}"}
     found: list[tuple[Channel, Any]] = []
     for boot in BOOTS:
-        few = [
-            Sample(n, NOW_MS - 1000 * n, signals | (extra if n % 2 else {}), 5000 * n) for n in range(1, 4)
-        ]
+        few = [Sample(n, NOW_MS - 1000 * n, USUAL | (extra if n % 2 else {}), 5000 * n) for n in range(1, 4)]
+        alike = [Sample(n, NOW_MS - 1000 * n, USUAL) for n in range(21, 24)]
         found += [
+            (Channel.TELEMETRY, Telemetry(boot, 1, alike, None, 20_000)),
+            (Channel.TELEMETRY_MP, Telemetry(boot, 1, alike)),
             (Channel.TELEMETRY, Telemetry(boot, 1, few, [(7, 9)], 20_000)),
             (Channel.TELEMETRY_MP, Telemetry(boot, 1, few, None, 20_000)),
             (
@@ -180,9 +178,13 @@ def account(arrivals: list[Arrival], held: dict[tuple[int, str], LedgerRow]) -> 
     Raises:
         AssertionError: something is not accounted for.
     """
-    batch = Batch()
+    batch, by_shape, shapes = Batch(), Batch(), Shapes()
+    rng = random.Random(len(held))
     for one in arrivals:
-        batch.add(one)
+        shapes.learn(one.topic.vehicle, Telemetry(rng.choice(BOOTS[1:]), 1, [Sample(1, NOW_MS, USUAL)]))
+        upload, same = batch.add(one), by_shape.add(one, shapes)
+        assert _told(upload) == _told(same), "decoding by shape changes nothing"
+    assert by_shape.rejections == batch.rejections
     assert len(batch.uploads) + len(batch.rejections) == len(arrivals), "each payload is taken or refused"
     count = Counter(payloads=len(arrivals), refused=len(batch.rejections))
     prepared = prepare(batch, VEHICLES)
@@ -211,6 +213,18 @@ def account(arrivals: list[Arrival], held: dict[tuple[int, str], LedgerRow]) -> 
         except PayloadError:
             count["not revived"] += 1
     return count
+
+
+def _told(upload: Upload | None) -> str:
+    """All that it says; as text, because a NaN is not equal to itself. In a column 1 is 1.0, and -0 is 0."""
+    if upload is None:
+        return ""
+    signals = [sorted((key, _plain(value)) for key, value in one.items()) for one in upload.signals]
+    return repr(asdict(upload) | {"signals": signals})
+
+
+def _plain(value: Any) -> Any:
+    return value + 0.0 if type(value) in {int, float} and abs(value) < 2**53 else value
 
 
 def _fits(outcome: Settlement) -> LedgerRow:

@@ -41,9 +41,9 @@ def test_halving_ends_with_single_samples_and_loses_none(messages: list[list[int
 
 def test_a_batch_keeps_apart_vehicles_that_may_send() -> None:
     whole = batch([[1, 2], [3]], noise=1)
-    assert whole.names() == {"car-0", "car-1", "car-x"}
+    assert whole.names == {"car-0", "car-1", "car-x"}
     known = whole.only({"car-1"})
-    assert (known.names(), known.rows) == ({"car-1"}, 1)
+    assert (known.names, known.rows) == ({"car-1"}, 1)
 
 
 def test_the_condemned_keep_their_number() -> None:
