@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
@@ -135,6 +136,8 @@ Regions = Annotated[
 Vehicles = Annotated[
     list[str] | None, _names("vehicle"), Query(description="Only these; repeat, or use commas")
 ]
+OfVehicle = Annotated[str | None, Query(max_length=64)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=512, description="`next_cursor` of the page before")]
 
 
@@ -146,6 +149,33 @@ def check_order(since: datetime | None, until: datetime | None) -> None:
     """
     if since is not None and until is not None and until <= since:
         raise BadRequestError(f"until ({until:%FT%TZ}) must be after since ({since:%FT%TZ})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Excerpt:
+    since: Since = None
+    until: Until = None
+    limit: Limit = 100
+    cursor: Cursor = None
+
+    def __post_init__(self) -> None:
+        check_order(self.since, self.until)
+
+
+Excerpt = Annotated[_Excerpt, Depends()]
+"""A page of what is between two times: since, until, limit and cursor."""
+
+
+def known(what: str, values: Iterable[str] | None, those: Iterable[str]) -> list[str] | None:
+    """As `words`, of those that there are.
+
+    Raises:
+        BadRequestError: another one; `what` names the parameter.
+    """
+    found, allowed = words(values), list(those)
+    if wrong := sorted(set(found or ()) - set(allowed)):
+        raise BadRequestError(f"{what} {wrong[0][:40]!r} is none of {', '.join(allowed)}")
+    return found
 
 
 def box_of(text: str | None) -> Box | None:

@@ -15,9 +15,9 @@ from starlette.responses import Response
 from dashboard import parameters, shapes
 from dashboard.answers import Json, schema_reference
 from dashboard.auth import Role
-from dashboard.errors import NotFoundError
 from dashboard.guard import Who, require
 from dashboard.paging import decode_key, page
+from dashboard.routes.lookup import unknown_vehicle
 from dashboard.services import Services, Wired
 from fleetcell.contract import credentials
 from fleetcell.contract.errors import TopicError
@@ -93,7 +93,7 @@ async def provision(wish: Provision, services: Wired, who: Who) -> Response:
 async def revoke(vehicle: str, services: Wired, who: Who) -> Response:
     """End a vehicle's credential; a live session is closed within 5 s. `rotate` gives it a new one."""
     if not await services.database.fetch_value("revoke", vehicle):
-        raise _unknown(vehicle)
+        raise unknown_vehicle(vehicle)
     log.info("vehicle revoked", vehicle=vehicle, by=who.name)
     return Response(status_code=204)
 
@@ -110,7 +110,7 @@ class Retention(BaseModel):
 async def set_retention(vehicle: str, wish: Retention, services: Wired, who: Who) -> Response:
     """Keep a vehicle's readings, events and trips for so many days, shorter or longer than the fleet's."""
     if not await services.database.fetch_value("set_retention", vehicle, wish.days):
-        raise _unknown(vehicle)
+        raise unknown_vehicle(vehicle)
     log.info("retention of a vehicle", vehicle=vehicle, days=wish.days, by=who.name)
     return Response(status_code=204)
 
@@ -124,7 +124,7 @@ async def erase(vehicle: str, services: Wired, who: Who) -> Response:
     """
     number = await _erase(services, vehicle, who.name)
     if number is None:
-        raise _unknown(vehicle)
+        raise unknown_vehicle(vehicle)
     log.info("vehicle erased", erasure=number, by=who.name)
     row = await services.database.fetch_row("erasures", vehicle, None, 1)
     assert row is not None
@@ -136,14 +136,14 @@ async def erase_count(vehicle: str, services: Wired) -> Response:
     """What erasing this vehicle would remove now: rows by table. Changes nothing."""
     rows = await services.database.fetch("erase_count", vehicle)
     if not rows:
-        raise _unknown(vehicle)
+        raise unknown_vehicle(vehicle)
     return Json(shapes.ErasureCount(vehicle, {row["part"]: row["count"] for row in rows}))
 
 
 @router.get("/erasures", responses=schema_reference(shapes.ErasurePage))
 async def erasures(
     services: Wired,
-    vehicle: Annotated[str | None, Query(max_length=64)] = None,
+    vehicle: parameters.OfVehicle = None,
     limit: Annotated[int, Query(ge=1, le=MAX_ERASURES)] = 100,
     cursor: parameters.Cursor = None,
 ) -> Response:
@@ -161,7 +161,3 @@ async def _erase(services: Services, vehicle: str, by: str) -> int | None:
             number: int | None = await services.database.fetch_value("erase", vehicle, by)
             return number
     raise HTTPException(503, "other transactions are in the way; try again")
-
-
-def _unknown(vehicle: str) -> NotFoundError:
-    return NotFoundError(f"there is no vehicle {vehicle[:80]!r}; GET /api/v1/vehicles lists them")

@@ -1,6 +1,6 @@
 """Alerts of geofences: list them, and say that one is seen to."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Path, Query
@@ -10,7 +10,7 @@ from dashboard import geofence_shapes as shapes
 from dashboard import parameters
 from dashboard.answers import Json, schema_reference
 from dashboard.auth import Role
-from dashboard.errors import BadRequestError, NotFoundError
+from dashboard.errors import NotFoundError
 from dashboard.guard import Who, require
 from dashboard.paging import decode_key, page
 from dashboard.services import Services, Wired
@@ -20,32 +20,27 @@ log = structlog.get_logger()
 
 router = APIRouter(tags=["geofences"])
 
-MAX_ITEMS: Final = 1000
-
 Number = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
 @router.get("/alerts", responses=schema_reference(shapes.AlertPage))
 async def alerts(
     services: Wired,
-    vehicle: Annotated[str | None, Query(max_length=64)] = None,
+    asked: parameters.Excerpt,
+    vehicle: parameters.OfVehicle = None,
     geofence: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
     kind: Annotated[list[str] | None, Query(description=f"{', '.join(AlertKind)}")] = None,
     state: Annotated[list[str] | None, Query(description=f"{', '.join(AlertState)}")] = None,
-    since: parameters.Since = None,
-    until: parameters.Until = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_ITEMS)] = 100,
-    cursor: parameters.Cursor = None,
 ) -> Response:
     """The alerts that were raised between `since` and `until`, last raised first."""
-    parameters.check_order(since, until)
-    kinds, states = _known("kind", kind, list(AlertKind)), _known("state", state, list(AlertState))
-    after = decode_key(cursor, int) or (None,)
+    kinds = parameters.known("kind", kind, AlertKind)
+    states = parameters.known("state", state, AlertState)
+    (after,) = decode_key(asked.cursor, int) or (None,)
     rows = await services.database.fetch(
-        "alerts", None, vehicle, geofence, kinds, states, since, until, *after, limit + 1
+        "alerts", None, vehicle, geofence, kinds, states, asked.since, asked.until, after, asked.limit + 1
     )
     found = [shapes.Alert(**row) for row in rows]
-    items, more = page(found, limit, [(one.id,) for one in found])
+    items, more = page(found, asked.limit, [(one.id,) for one in found])
     return Json(shapes.AlertPage(items, more))
 
 
@@ -79,10 +74,3 @@ async def _alert(services: Services, number: int) -> shapes.Alert:
 
 def _unknown(number: int) -> NotFoundError:
     return NotFoundError(f"there is no alert {number}; GET /api/v1/alerts lists them")
-
-
-def _known(what: str, given: list[str] | None, known: list[str]) -> list[str] | None:
-    words = parameters.words(given)
-    if wrong := sorted(set(words or ()) - set(known)):
-        raise BadRequestError(f"{what} {wrong[0][:40]!r} is none of {', '.join(known)}")
-    return words

@@ -17,6 +17,7 @@ from dashboard.commands import Command, CommandPage, command_of
 from dashboard.errors import BadRequestError, NotFoundError
 from dashboard.guard import Who, require
 from dashboard.paging import decode_key, page
+from dashboard.routes.lookup import unknown_vehicle
 from dashboard.services import Services, Wired
 from fleetcell.contract.commands import CommandState, check_command
 from fleetcell.contract.errors import PayloadError
@@ -25,7 +26,6 @@ log = structlog.get_logger()
 
 DEFAULT_TTL_S: Final = 300.0
 MAX_TTL_S: Final = 31 * 86400.0
-MAX_ITEMS: Final = 1000
 
 router = APIRouter(tags=["commands"])
 
@@ -109,7 +109,7 @@ async def add(
 def _refusal(problem: str, vehicle: str) -> Exception:
     match problem:
         case "unknown":
-            return NotFoundError(f"there is no vehicle {vehicle[:80]!r}; GET /api/v1/vehicles lists them")
+            return unknown_vehicle(vehicle)
         case "revoked":
             return HTTPException(409, f"{vehicle} is revoked: it cannot connect; rotate its credential first")
         case "deadline":
@@ -127,17 +127,15 @@ def _refusal(problem: str, vehicle: str) -> Exception:
 @router.get("/commands", responses=schema_reference(CommandPage))
 async def commands(
     services: Wired,
-    vehicle: Annotated[str | None, Query(max_length=64)] = None,
+    vehicle: parameters.OfVehicle = None,
     state: Annotated[
         list[str] | None, Query(description=f"{', '.join(CommandState)}; several with commas")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_ITEMS)] = 100,
+    limit: parameters.Limit = 100,
     cursor: parameters.Cursor = None,
 ) -> Response:
     """Commands, newest first, without their steps."""
-    states = parameters.words(state)
-    if wrong := sorted(set(states or ()) - set(CommandState)):
-        raise BadRequestError(f"state {wrong[0][:40]!r} is none of {', '.join(CommandState)}")
+    states = parameters.known("state", state, CommandState)
     after = decode_key(cursor, datetime, UUID) or (None, None)
     rows = await services.database.fetch("commands", vehicle, states, *after, limit + 1)
     items, more = page([command_of(row) for row in rows], limit, [(r["created_at"], r["id"]) for r in rows])

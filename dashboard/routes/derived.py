@@ -20,11 +20,9 @@ from dashboard.services import Services, Wired
 
 router = APIRouter(tags=["telemetry"])
 
-MAX_ITEMS: Final = 1000
 MAX_LETTERS: Final = 100  # each holds up to 256 KiB
 ROLLUP: Final = timedelta(minutes=10)  # the narrowest
 
-Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS)]
 Width = Annotated[
     timedelta,
     parameters.READ_DURATION,
@@ -33,16 +31,9 @@ Width = Annotated[
 
 
 @router.get("/vehicles/{vehicle}/trips", responses=schema_reference(shapes.TripPage))
-async def trips(
-    vehicle: str,
-    services: Wired,
-    since: parameters.Since = None,
-    until: parameters.Until = None,
-    limit: Limit = 100,
-    cursor: parameters.Cursor = None,
-) -> Response:
+async def trips(vehicle: str, services: Wired, asked: parameters.Excerpt) -> Response:
     """The trips that are at least partly between `since` and `until`, newest first."""
-    rows, more, complete = await _journeys(services, vehicle, "trip", since, until, limit, cursor)
+    rows, more, complete = await _journeys(services, vehicle, "trip", asked)
     items = [
         shapes.Trip(
             **_span(row),
@@ -61,16 +52,9 @@ async def trips(
 
 
 @router.get("/vehicles/{vehicle}/stops", responses=schema_reference(shapes.StopPage))
-async def stops(
-    vehicle: str,
-    services: Wired,
-    since: parameters.Since = None,
-    until: parameters.Until = None,
-    limit: Limit = 100,
-    cursor: parameters.Cursor = None,
-) -> Response:
+async def stops(vehicle: str, services: Wired, asked: parameters.Excerpt) -> Response:
     """The stops that are at least partly between `since` and `until`, newest first."""
-    rows, more, complete = await _journeys(services, vehicle, "stop", since, until, limit, cursor)
+    rows, more, complete = await _journeys(services, vehicle, "stop", asked)
     items = [
         shapes.Stop(
             **_span(row),
@@ -89,7 +73,7 @@ async def summary(
     bucket: Width = ROLLUP,
     since: parameters.Since = None,
     until: parameters.Until = None,
-    limit: Limit = 1000,
+    limit: parameters.Limit = 1000,
     cursor: parameters.Cursor = None,
 ) -> Response:
     """Readings, distance, moving time, speed and energy of each ten minutes or more, oldest first."""
@@ -101,10 +85,8 @@ async def summary(
         )
     vehicle_id = await vehicle_id_of(services, vehicle)
     complete = await derived_until(services.database, vehicle_id)
-    after = decode_key(cursor, datetime)
-    rows = await services.database.fetch(
-        "summary", vehicle_id, since, until, bucket, after[0] if after else None, limit + 1
-    )
+    (after,) = decode_key(cursor, datetime) or (None,)
+    rows = await services.database.fetch("summary", vehicle_id, since, until, bucket, after, limit + 1)
     found = [shapes.Rollup(**row) for row in rows]
     items, more = page(found, limit, [(one.time,) for one in found])
     return Json(shapes.RollupPage(items, more, complete))
@@ -117,7 +99,7 @@ async def summary(
 )
 async def dead_letters(
     services: Wired,
-    vehicle: Annotated[str | None, Query(max_length=64)] = None,
+    vehicle: parameters.OfVehicle = None,
     since: parameters.Since = None,
     until: parameters.Until = None,
     limit: Annotated[int, Query(ge=1, le=MAX_LETTERS)] = 20,
@@ -142,23 +124,16 @@ async def dead_letters(
 
 
 async def _journeys(
-    services: Services,
-    vehicle: str,
-    kind: str,
-    since: datetime | None,
-    until: datetime | None,
-    limit: int,
-    cursor: str | None,
+    services: Services, vehicle: str, kind: str, asked: parameters.Excerpt
 ) -> tuple[Sequence[Mapping[str, Any]], str | None, datetime]:
     """A page of trips or stops, its cursor, and until when they are complete."""
-    parameters.check_order(since, until)
     vehicle_id = await vehicle_id_of(services, vehicle)
     complete = await derived_until(services.database, vehicle_id)
-    after = decode_key(cursor, datetime)
+    (after,) = decode_key(asked.cursor, datetime) or (None,)
     rows = await services.database.fetch(
-        "journeys", vehicle_id, kind, since, until, after[0] if after else None, limit + 1
+        "journeys", vehicle_id, kind, asked.since, asked.until, after, asked.limit + 1
     )
-    items, more = page(rows, limit, [(row["start_at"],) for row in rows])
+    items, more = page(rows, asked.limit, [(row["start_at"],) for row in rows])
     return items, more, complete
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -18,53 +18,50 @@ from fleetcell.contract.v2x.cells import pseudonym
 
 router = APIRouter(tags=["events"])
 
-MAX_ITEMS: Final = 1000
-
-Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS)]
 InBox = Annotated[str | None, Query(description="In this box: west,south,east,north in degrees")]
 
 
 @router.get("/events", responses=schema_reference(shapes.EventPage))
 async def events(
     services: Wired,
-    vehicle: Annotated[str | None, Query(max_length=64)] = None,
+    asked: parameters.Excerpt,
+    vehicle: parameters.OfVehicle = None,
     kind: Annotated[list[str] | None, Query(description="Such as dtc, harsh_brake, crash")] = None,
-    since: parameters.Since = None,
-    until: parameters.Until = None,
     bbox: InBox = None,
-    limit: Limit = 100,
-    cursor: parameters.Cursor = None,
 ) -> Response:
     """What vehicles reported, newest first."""
-    parameters.check_order(since, until)
-    after = decode_key(cursor, datetime, str, UUID, int) or (None,) * 4
+    after = decode_key(asked.cursor, datetime, str, UUID, int) or (None,) * 4
     rows = await services.database.fetch(
-        "events", vehicle, parameters.words(kind), since, until, *after, *parameters.sides_of(bbox), limit + 1
+        "events",
+        vehicle,
+        parameters.words(kind),
+        asked.since,
+        asked.until,
+        *after,
+        *parameters.sides_of(bbox),
+        asked.limit + 1,
     )
     found = [shapes.Event(**(dict(row) | {"boot": row["boot"].hex})) for row in rows]
     keys = [(row["time"], row["vehicle"], row["boot"], row["seq"]) for row in rows]
-    items, more = page(found, limit, keys)
+    items, more = page(found, asked.limit, keys)
     return Json(shapes.EventPage(items, more))
 
 
 @router.get("/hazards", responses=schema_reference(shapes.HazardPage))
 async def hazards(
     services: Wired,
+    asked: parameters.Excerpt,
     region: parameters.Regions = None,
     active: Annotated[bool, Query(description="Only those that hold now")] = False,
-    since: parameters.Since = None,
-    until: parameters.Until = None,
     bbox: InBox = None,
-    limit: Limit = 100,
-    cursor: parameters.Cursor = None,
 ) -> Response:
     """The hazards that were at least partly between `since` and `until`, last told first."""
-    parameters.check_order(since, until)
-    after = decode_key(cursor, int) or (None,)
+    after = decode_key(asked.cursor, int) or (None,)
+    sides = parameters.sides_of(bbox)
     rows = await services.database.fetch(
-        "hazards", region, active, since, until, *after, *parameters.sides_of(bbox), limit + 1
+        "hazards", region, active, asked.since, asked.until, *after, *sides, asked.limit + 1
     )
-    items, more = page([_hazard_of(row) for row in rows], limit, [(row["id"],) for row in rows])
+    items, more = page([_hazard_of(row) for row in rows], asked.limit, [(row["id"],) for row in rows])
     return Json(shapes.HazardPage(items, more, services.feed.now()))
 
 

@@ -11,10 +11,10 @@ from starlette.responses import Response
 from dashboard import delivery, parameters, shapes
 from dashboard.answers import Json, schema_reference
 from dashboard.delivery_shapes import Delivery
-from dashboard.errors import BadRequestError, NotFoundError
+from dashboard.errors import BadRequestError
 from dashboard.fleet import STATES, ingest_of, regions_of, served
 from dashboard.paging import decode_key, page
-from dashboard.routes.lookup import vehicle_id_of
+from dashboard.routes.lookup import unknown_vehicle, vehicle_id_of
 from dashboard.services import Services, Wired
 from dashboard.uptime import uptime_by_region, uptime_of
 from dashboard.vehicles import vehicle_of
@@ -127,7 +127,7 @@ async def vehicle(vehicle: str, services: Wired) -> Response:
     """One vehicle: its registration, with reason, evidence and deadline, and its latest signals."""
     row = await services.database.fetch_row("vehicle", vehicle, shapes.SILENT_AFTER_S)
     if row is None:
-        raise NotFoundError(f"there is no vehicle {vehicle[:80]!r}; GET /api/v1/vehicles lists them")
+        raise unknown_vehicle(vehicle)
     return Json(vehicle_of(row))
 
 

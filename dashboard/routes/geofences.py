@@ -32,14 +32,12 @@ log = structlog.get_logger()
 
 router = APIRouter(tags=["geofences"])
 
-MAX_ITEMS: Final = 1000
 MAX_GEOFENCES: Final = 200  # in an answer: each may have 5,000 positions
 MAX_VEHICLES: Final = 10_000
 
 MAX_NUMBER: Final = 2**31 - 1
 
 Number = Annotated[int, Path(ge=1, le=MAX_NUMBER)]
-Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS)]
 
 
 class Alerting(BaseModel):
@@ -154,24 +152,19 @@ async def remove(geofence: Number, services: Wired, who: Who) -> Response:
 async def visits_of_geofence(
     geofence: Number,
     services: Wired,
-    vehicle: Annotated[str | None, Query(max_length=64)] = None,
-    since: parameters.Since = None,
-    until: parameters.Until = None,
-    limit: Limit = 100,
-    cursor: parameters.Cursor = None,
+    asked: parameters.Excerpt,
+    vehicle: parameters.OfVehicle = None,
 ) -> Response:
     """The visits that are at least partly between `since` and `until`, the newest first."""
-    parameters.check_order(since, until)
     pending = (await _geofence(services, geofence)).pending
     vehicle_id = None if vehicle is None else await vehicle_id_of(services, vehicle)
     complete = await services.database.fetch_value("all_complete_until")
-    after = decode_key(cursor, datetime, int) or (None, None)
+    after = decode_key(asked.cursor, datetime, int) or (None, None)
     rows = await services.database.fetch(
-        "visits_of_geofence", geofence, vehicle_id, since, until, *after, limit + 1
+        "visits_of_geofence", geofence, vehicle_id, asked.since, asked.until, *after, asked.limit + 1
     )
-    items, more = page(
-        [_visit_of(row) for row in rows], limit, [(row["entered_at"], row["vehicle_id"]) for row in rows]
-    )
+    keys = [(row["entered_at"], row["vehicle_id"]) for row in rows]
+    items, more = page([_visit_of(row) for row in rows], asked.limit, keys)
     return Json(shapes.VisitPage(items, more, complete, pending))
 
 
@@ -179,24 +172,19 @@ async def visits_of_geofence(
 async def visits_of_vehicle(
     vehicle: str,
     services: Wired,
+    asked: parameters.Excerpt,
     geofence: Annotated[int | None, Query(ge=1, le=MAX_NUMBER)] = None,
-    since: parameters.Since = None,
-    until: parameters.Until = None,
-    limit: Limit = 100,
-    cursor: parameters.Cursor = None,
 ) -> Response:
     """A vehicle's visits that are at least partly between `since` and `until`, the newest first."""
-    parameters.check_order(since, until)
     vehicle_id = await vehicle_id_of(services, vehicle)
     complete = await derived_until(services.database, vehicle_id)
     pending = await services.database.fetch_value("geofences_pending")
-    after = decode_key(cursor, datetime, int) or (None, None)
+    after = decode_key(asked.cursor, datetime, int) or (None, None)
     rows = await services.database.fetch(
-        "visits_of_vehicle", vehicle_id, geofence, since, until, *after, limit + 1
+        "visits_of_vehicle", vehicle_id, geofence, asked.since, asked.until, *after, asked.limit + 1
     )
-    items, more = page(
-        [_visit_of(row) for row in rows], limit, [(row["entered_at"], row["geofence_id"]) for row in rows]
-    )
+    keys = [(row["entered_at"], row["geofence_id"]) for row in rows]
+    items, more = page([_visit_of(row) for row in rows], asked.limit, keys)
     return Json(shapes.VisitPage(items, more, complete, pending))
 
 

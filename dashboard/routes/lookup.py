@@ -12,5 +12,10 @@ async def vehicle_id_of(services: Services, vehicle: str) -> int:
     """
     number = await services.database.fetch_value("vehicle_id", vehicle)
     if number is None:
-        raise NotFoundError(f"there is no vehicle {vehicle[:80]!r}; GET /api/v1/vehicles lists them")
+        raise unknown_vehicle(vehicle)
     return int(number)
+
+
+def unknown_vehicle(vehicle: str) -> NotFoundError:
+    """To be raised."""
+    return NotFoundError(f"there is no vehicle {vehicle[:80]!r}; GET /api/v1/vehicles lists them")

@@ -1,8 +1,6 @@
 """A vehicle's presence: its history, what was believed when, and its uptime."""
 
-from typing import Annotated, Final
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from dashboard import parameters, shapes
@@ -15,38 +13,32 @@ from dashboard.uptime import uptime_of
 
 router = APIRouter(tags=["fleet"])
 
-MAX_ITEMS: Final = 1000
-
 
 @router.get("/vehicles/{vehicle}/presence", responses=schema_reference(shapes.PresenceHistory))
 async def presence(
     vehicle: str,
     services: Wired,
-    since: parameters.Since = None,
-    until: parameters.Until = None,
+    asked: parameters.Excerpt,
     view: parameters.View = "at",
     as_of: parameters.AsOf = None,
     valid_at: parameters.ValidAt = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_ITEMS)] = 100,
-    cursor: parameters.Cursor = None,
 ) -> Response:
     """Changes of presence, newest first, and the time in each state.
 
     `as_of`: what was believed then; `valid_at`: what was so then, as known now; both: what was believed at
     `as_of` of `valid_at`.
     """
-    parameters.check_order(since, until)
     vehicle_id = await vehicle_id_of(services, vehicle)
     if as_of is not None or valid_at is not None:
-        if since is not None or until is not None or cursor is not None:
+        if asked.since is not None or asked.until is not None or asked.cursor is not None:
             raise BadRequestError("as_of and valid_at stand alone: leave out since, until and cursor")
         rows = await services.database.fetch("presence_then", vehicle_id, as_of, valid_at)
         return Json(shapes.PresenceHistory([shapes.PresenceItem(**row) for row in rows], None, None))
-    after = decode_key(cursor, int)
+    (after,) = decode_key(asked.cursor, int) or (None,)
     rows = await services.database.fetch(
-        "presence", vehicle_id, since, until, after[0] if after else None, limit + 1, view
+        "presence", vehicle_id, asked.since, asked.until, after, asked.limit + 1, view
     )
     found = [shapes.PresenceItem(**row) for row in rows]
-    items, more = page(found, limit, [(item.cursor,) for item in found])
-    spent = await services.database.fetch("presence_uptime", vehicle_id, since, until, view)
+    items, more = page(found, asked.limit, [(item.cursor,) for item in found])
+    spent = await services.database.fetch("presence_uptime", vehicle_id, asked.since, asked.until, view)
     return Json(shapes.PresenceHistory(items, more, uptime_of(spent) if spent else None))

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response, StreamingResponse
 
 from dashboard import parameters, shapes
@@ -48,48 +48,45 @@ FormatParameter = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    signals: Signals = None
+    since: parameters.Since = None
+    until: parameters.Until = None
+    bucket: parameters.Bucket = None
+    agg: Aggregates = None
+    limit: Limit = None
+    cursor: parameters.Cursor = None
+    order: Order = "asc"
+    kind: FormatParameter = Format.JSON
+
+    def __post_init__(self) -> None:
+        parameters.check_order(self.since, self.until)
+
+
+Asked = Annotated[_Asked, Depends()]
+
+
 @router.get("/vehicles/{vehicle}/telemetry", responses=schema_reference(shapes.TelemetryPage))
-async def of_one_vehicle(
-    vehicle: str,
-    services: Wired,
-    signals: Signals = None,
-    since: parameters.Since = None,
-    until: parameters.Until = None,
-    bucket: parameters.Bucket = None,
-    agg: Aggregates = None,
-    limit: Limit = None,
-    cursor: parameters.Cursor = None,
-    order: Order = "asc",
-    kind: FormatParameter = Format.JSON,
-) -> Response:
+async def of_one_vehicle(vehicle: str, services: Wired, asked: Asked) -> Response:
     """The readings of a vehicle, oldest first, or with `bucket` their aggregates."""
-    parameters.check_order(since, until)
     vehicle_id = await vehicle_id_of(services, vehicle)
-    selection = await _selection(services, signals, vehicle)
-    scope = Scope(since, until, vehicle_id=vehicle_id, vehicle=vehicle)
-    return await _answer(services, scope, selection, bucket, agg, limit, cursor, order, kind)
+    selection = await _selection(services, asked.signals, vehicle)
+    scope = Scope(asked.since, asked.until, vehicle_id=vehicle_id, vehicle=vehicle)
+    return await _answer(services, scope, selection, asked)
 
 
 @router.get("/telemetry", responses=schema_reference(shapes.TelemetryPage))
 async def across_vehicles(
     services: Wired,
+    asked: Asked,
     vehicles: parameters.Vehicles = None,
     region: parameters.Regions = None,
-    signals: Signals = None,
-    since: parameters.Since = None,
-    until: parameters.Until = None,
-    bucket: parameters.Bucket = None,
-    agg: Aggregates = None,
-    limit: Limit = None,
-    cursor: parameters.Cursor = None,
-    order: Order = "asc",
-    kind: FormatParameter = Format.JSON,
 ) -> Response:
     """The same across vehicles: by vehicle, then by time. `region` is where a vehicle is registered now."""
-    parameters.check_order(since, until)
-    selection = await _selection(services, signals, None)
-    scope = Scope(since, until, vehicles=vehicles, regions=region)
-    return await _answer(services, scope, selection, bucket, agg, limit, cursor, order, kind)
+    selection = await _selection(services, asked.signals, None)
+    scope = Scope(asked.since, asked.until, vehicles=vehicles, regions=region)
+    return await _answer(services, scope, selection, asked)
 
 
 async def _selection(services: Services, signals: list[str] | None, vehicle: str | None) -> Selection:
@@ -112,30 +109,19 @@ async def _selection(services: Services, signals: list[str] | None, vehicle: str
     return selection
 
 
-async def _answer(
-    services: Services,
-    scope: Scope,
-    selection: Selection,
-    bucket: timedelta | None,
-    agg: list[str] | None,
-    limit: int | None,
-    cursor: str | None,
-    order: str,
-    kind: Format,
-) -> Response:
-    if bucket is not None:
-        return await _buckets(
-            services, Buckets(scope, selection, bucket, _aggregates(agg)), limit, cursor, kind
-        )
-    if agg is not None:
+async def _answer(services: Services, scope: Scope, selection: Selection, asked: _Asked) -> Response:
+    if asked.bucket is not None:
+        buckets = Buckets(scope, selection, asked.bucket, _aggregates(asked.agg))
+        return await _buckets(services, buckets, asked.limit, asked.cursor, asked.kind)
+    if asked.agg is not None:
         raise BadRequestError("agg works with bucket only: add for example bucket=1m")
-    if kind in GEO and not selection.everything:
+    if asked.kind in GEO and not selection.everything:
         selection = select(dict.fromkeys(("lat", "lon", "alt", *selection.keys)))
-    readings = Readings(scope, selection, order)
-    if kind is Format.JSON:
-        items, more = await readings.page(services.database, limit or DEFAULT_LIMIT, cursor)
+    readings = Readings(scope, selection, asked.order)
+    if asked.kind is Format.JSON:
+        items, more = await readings.page(services.database, asked.limit or DEFAULT_LIMIT, asked.cursor)
         return Json(shapes.TelemetryPage(items, more, units_of(items, _named(selection))))
-    return await _export(services, readings, limit, cursor, kind)
+    return await _export(services, readings, asked.limit, asked.cursor, asked.kind)
 
 
 async def _buckets(
