@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from fleetcell.cli.common import DEFAULT_DATA, ApiError, DataDir, api, stderr
+from fleetcell.cli.common import DEFAULT_DATA, ApiError, DataDir, Vehicle, api, duration, stderr
 from fleetcell.contract.commands import TERMINAL, CommandState, check_command
 from fleetcell.contract.errors import ConfigError, PayloadError
 from fleetcell.contract.topics import check_name
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = (
     90.0  # after not_after: an accepted command may end a minute later, and the server says so
 )
-_FROM_NOW: Final = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
-_UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def command(
-    vehicle: Annotated[str, typer.Argument(help="Vehicle id.")],
+    vehicle: Vehicle,
     name: Annotated[str, typer.Argument(help="ping, locate, lock, unlock, sleep, wake, reboot, ...")],
     data: DataDir = DEFAULT_DATA,
     arg: Annotated[
@@ -131,8 +128,8 @@ def deadline(value: str, now: datetime) -> str:
     Raises:
         ConfigError: neither RFC 3339 nor a duration from now.
     """
-    if given := _FROM_NOW.fullmatch(value):
-        return (now + timedelta(seconds=float(given[1]) * _UNIT_SECONDS[given[2]])).isoformat()
+    if (given := duration(value)) is not None:
+        return (now + given).isoformat()
     try:
         parsed = datetime.fromisoformat(value)
     except ValueError:

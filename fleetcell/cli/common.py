@@ -24,6 +24,10 @@ DataDir = Annotated[
 DEFAULT_DATA = Path(".fleetcell")
 Since = Annotated[str | None, typer.Option(help="RFC 3339, or an age: 30s, 15m, 6h, 2d.")]
 Until = Annotated[str | None, typer.Option(help="RFC 3339, or an age.")]
+Vehicle = Annotated[str, typer.Argument(help="Vehicle id.")]
+OfVehicle = Annotated[str | None, typer.Option(help="Only of this vehicle.")]
+Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 # A pipe or a file has no width: nothing is cut or folded there.
 console = Console() if sys.stdout.isatty() else Console(width=240)
@@ -118,8 +122,14 @@ def api(data: Path) -> Api:
     return Api(url.rstrip("/"), key or "")
 
 
-_AGO = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(text: str) -> timedelta | None:
+    """30s, 15m, 6h, 2d; None: the text is no duration."""
+    found = _DURATION.fullmatch(text)
+    return None if found is None else timedelta(seconds=float(found[1]) * _UNIT_SECONDS[found[2]])
 
 
 def moment(value: str | None, flag: str) -> str | None:
@@ -130,9 +140,8 @@ def moment(value: str | None, flag: str) -> str | None:
     """
     if value is None:
         return None
-    if ago := _AGO.fullmatch(value):
-        seconds = float(ago[1]) * _UNIT_SECONDS[ago[2]]
-        return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+    if (ago := duration(value)) is not None:
+        return (datetime.now(UTC) - ago).isoformat()
     try:
         parsed = datetime.fromisoformat(value)
     except ValueError:

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from fleetcell.cli.common import DEFAULT_DATA, DataDir, console, layout, moment, stderr
+from fleetcell.cli.common import DEFAULT_DATA, DataDir, OfVehicle, console, layout, moment, stderr
 from fleetcell.contract.errors import FleetcellError
 from fleetcell.layout import AlreadyRunningError
 
@@ -76,7 +76,7 @@ async def _verify(dsn: str, vehicles: list[str] | None, since: datetime | None) 
 def db_replay_dead_letters(
     data: DataDir = DEFAULT_DATA,
     dsn: Dsn = None,
-    vehicle: Annotated[str | None, typer.Option(help="Only of this vehicle.")] = None,
+    vehicle: OfVehicle = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be stored.")] = False,
 ) -> None:
     """Take dead letters in once more, after what refused them was mended; what is stored is none any more."""

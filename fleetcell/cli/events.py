@@ -7,21 +7,18 @@ from typing import Annotated
 
 import typer
 
-from fleetcell.cli.common import DEFAULT_DATA, DataDir, Since, Until
+from fleetcell.cli.common import DEFAULT_DATA, AsJson, DataDir, Limit, OfVehicle, Since, Until
 from fleetcell.cli.lists import Columns, place, print_list
-from fleetcell.cli.query import AsJson
 
 app = typer.Typer()  # its commands are those of `query`
 
 Box = Annotated[str | None, typer.Option(help="Only in this box: west,south,east,north in degrees.")]
-Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
-PAGE = 500
 
 
 @app.command(epilog="Example: fleetcell query events --vehicle taxi-0001 --kind dtc --since 1d")
 def events(
     data: DataDir = DEFAULT_DATA,
-    vehicle: Annotated[str | None, typer.Option(help="Only of this vehicle.")] = None,
+    vehicle: OfVehicle = None,
     kind: Annotated[list[str] | None, typer.Option(help="Such as dtc, crash; repeat for more.")] = None,
     since: Since = None,
     until: Until = None,
@@ -51,7 +48,6 @@ def events(
         vehicle=vehicle,
         kind=",".join(kind) if kind else None,
         bbox=bbox,
-        limit=min(limit, PAGE),
     )
 
 
@@ -86,5 +82,4 @@ def hazards(
         most=limit,
         active="true" if active else None,
         bbox=bbox,
-        limit=min(limit, PAGE),
     )

@@ -10,9 +10,21 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fleetcell.cli.common import DEFAULT_DATA, Api, DataDir, Since, Until, api, console, stderr
+from fleetcell.cli.common import (
+    DEFAULT_DATA,
+    Api,
+    AsJson,
+    DataDir,
+    Limit,
+    OfVehicle,
+    Since,
+    Until,
+    Vehicle,
+    api,
+    console,
+    stderr,
+)
 from fleetcell.cli.lists import Columns, print_list
-from fleetcell.cli.query import AsJson, Vehicle
 from fleetcell.contract.errors import ConfigError, FleetcellError
 from fleetcell.contract.geofences import area_of, fields_of
 
@@ -20,8 +32,6 @@ app = typer.Typer(help="Geofences: areas that vehicles enter and leave.", no_arg
 queries = typer.Typer()  # its commands are those of `query`
 
 PATH = "/api/v1/geofences"
-Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
-PAGE = 500
 
 
 @app.command(epilog="Example: fleetcell geofences add depot.geojson --name depot --alert enter --alert exit")
@@ -128,14 +138,13 @@ def visits(
         "Silence": lambda one: "left in one" if one["left_unseen"] else "has one" if one["gap"] else "",
     }
     path = f"/api/v1/vehicles/{vehicle}/visits"
-    nothing = "no visits in this time"
-    print_list(path, data, since, until, columns, as_json, nothing, most=limit, limit=min(limit, PAGE))
+    print_list(path, data, since, until, columns, as_json, "no visits in this time", most=limit)
 
 
 @queries.command(epilog="Example: fleetcell query alerts --state open --since 1d")
 def alerts(
     data: DataDir = DEFAULT_DATA,
-    vehicle: Annotated[str | None, typer.Option(help="Only of this vehicle.")] = None,
+    vehicle: OfVehicle = None,
     state: Annotated[
         list[str] | None, typer.Option(help="open, acknowledged or corrected; repeat for more.")
     ] = None,
@@ -167,7 +176,6 @@ def alerts(
         most=limit,
         vehicle=vehicle,
         state=",".join(state) if state else None,
-        limit=min(limit, PAGE),
     )
 
 

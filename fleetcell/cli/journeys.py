@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from fleetcell.cli.common import DEFAULT_DATA, DataDir, Since, Until
+from fleetcell.cli.common import DEFAULT_DATA, AsJson, DataDir, Limit, OfVehicle, Since, Until, Vehicle
 from fleetcell.cli.lists import Columns, place, print_list
-from fleetcell.cli.query import AsJson, Vehicle
 
 app = typer.Typer()  # its commands are those of `query`
 
 
+PAGE = 20  # dead letters: each holds up to 256 KiB
 SHOWN_BYTES = 60
 
 
@@ -91,10 +91,10 @@ def summary(
 @app.command("dead-letters", epilog="Example: fleetcell query dead-letters --vehicle taxi-0001")
 def dead_letters(
     data: DataDir = DEFAULT_DATA,
-    vehicle: Annotated[str | None, typer.Option(help="Only of this vehicle.")] = None,
+    vehicle: OfVehicle = None,
     since: Since = None,
     until: Until = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
     """What arrived and could not be used, last arrived first; --json has the whole payload in base64."""
@@ -116,8 +116,8 @@ def dead_letters(
         as_json,
         "no dead letters",
         most=limit,
+        page=PAGE,
         vehicle=vehicle,
-        limit=20,
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Columns = dict[str, Callable[[dict[str, Any]], str]]
+PAGE = 500
 
 
 def place(lat: float | None, lon: float | None) -> str:
@@ -33,10 +34,13 @@ def print_list(
     nothing: str,
     *,
     most: int | None = None,
+    page: int = PAGE,
     **params: Any,
 ) -> None:
-    """Print all pages of a list as a table, or as JSON."""
+    """Print a list as a table, or as JSON: all of it, or `most` items, which are asked for by `page`."""
     params |= {"since": moment(since, "--since"), "until": moment(until, "--until")}
+    if most is not None:
+        params["limit"] = min(most, page)
     items = list(islice(api(data).pages(path, **params), most))
     if as_json:
         print(json.dumps(items, indent=1))

@@ -9,14 +9,23 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from fleetcell.cli.common import DEFAULT_DATA, DataDir, api, console, moment, stderr
+from fleetcell.cli.common import (
+    DEFAULT_DATA,
+    AsJson,
+    DataDir,
+    Since,
+    Until,
+    Vehicle,
+    api,
+    console,
+    moment,
+    stderr,
+)
 from fleetcell.contract.errors import ConfigError
 from fleetcell.contract.presence import Reason
 
 app = typer.Typer(help="Query telemetry and presence.", no_args_is_help=True)
 
-Vehicle = Annotated[str, typer.Argument(help="Vehicle id.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 FORMATS = ("table", "csv", "json", "ndjson", "geojson", "gpx", "parquet")
 
 
@@ -25,8 +34,8 @@ def telemetry(
     vehicle: Vehicle,
     data: DataDir = DEFAULT_DATA,
     signal: Annotated[list[str] | None, typer.Option(help="Wire key; repeat for more. Default: all.")] = None,
-    since: Annotated[str | None, typer.Option(help="RFC 3339, or an age: 30s, 15m, 6h, 2d.")] = None,
-    until: Annotated[str | None, typer.Option(help="RFC 3339, or an age.")] = None,
+    since: Since = None,
+    until: Until = None,
     bucket: Annotated[str | None, typer.Option(help="Aggregate by 10s, 1m, 1h, ...")] = None,
     output: Annotated[str, typer.Option("--format", help=" | ".join(FORMATS))] = "table",
 ) -> None:

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from fleetcell.cli.common import DEFAULT_DATA, DataDir, api, console, stderr
+from fleetcell.cli.common import DEFAULT_DATA, DataDir, OfVehicle, Vehicle, api, console, stderr
 from fleetcell.contract.errors import ConfigError, FleetcellError
 from fleetcell.contract.topics import check_name
 
@@ -114,7 +114,7 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
 
 @app.command(epilog="Example: fleetcell vehicles revoke bus-17")
 def revoke(
-    vehicle: Annotated[str, typer.Argument(help="Vehicle id.")],
+    vehicle: Vehicle,
     data: DataDir = DEFAULT_DATA,
 ) -> None:
     """Take a vehicle's credential away; its live session ends within 5 seconds."""
@@ -124,7 +124,7 @@ def revoke(
 
 @app.command(epilog="Example: fleetcell vehicles retention bus-17 30")
 def retention(
-    vehicle: Annotated[str, typer.Argument(help="Vehicle id.")],
+    vehicle: Vehicle,
     days: Annotated[int | None, typer.Argument(min=1, max=36500, help="Default: as the fleet's.")] = None,
     data: DataDir = DEFAULT_DATA,
 ) -> None:
@@ -135,7 +135,7 @@ def retention(
 
 @app.command(epilog="Example: fleetcell vehicles erase bus-17 --dry-run")
 def erase(
-    vehicle: Annotated[str, typer.Argument(help="Vehicle id.")],
+    vehicle: Vehicle,
     data: DataDir = DEFAULT_DATA,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be removed.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -169,7 +169,7 @@ def erase(
 @app.command(epilog="Example: fleetcell vehicles erasures")
 def erasures(
     data: DataDir = DEFAULT_DATA,
-    vehicle: Annotated[str | None, typer.Option(help="Only of this vehicle.")] = None,
+    vehicle: OfVehicle = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List who erased which vehicle when, and how many rows that were."""
