@@ -13,8 +13,8 @@ import pytest
 from fleetcell.contract.messages import Sample
 from ingest.batch import Batch
 from ingest.database import connect, drop_old
-from ingest.derive import rows
-from ingest.derive.recompute import BEGIN, derive_some
+from ingest.derive import recompute, rows
+from ingest.derive.recompute import BEGIN, derive_asked, derive_some
 from ingest.derive.rules import Rules
 from ingest.derive.segments import Kind
 from ingest.derive.verify import Difference, verify
@@ -108,6 +108,35 @@ async def test_any_arrival_gives_what_all_at_once_gives(any_connection: Connecti
     assert total is not None
     assert total["count"] == 2 * len(drive(*DAY))
     assert total["m"] == pytest.approx(2 * sum(rollup.distance_m for rollup, _, _ in wanted.rollups.values()))
+
+
+@pytest.mark.parametrize("limit", [7, 100])
+async def test_who_asks_is_answered_when_nothing_of_the_vehicle_is_dirty(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """Nor what follows from what was: the last bucket goes on from the one before, which came later."""
+    monkeypatch.setattr(recompute, "ROUNDS", 1)
+    await rows.adopt_rules(connection, RULES)
+    ids = await provision(connection, "car", "bus")
+    found, boots = samples(drive(*DAY)), {name: new_boot() for name in ids}
+    buckets = [int(one.ts) // 600_000 for one in found]
+    first_of_last = buckets.index(buckets[-1])
+    for part in (found[first_of_last:], found[:first_of_last]):
+        await drain(connection)
+        await put(connection, ids, *(arrival(name, telemetry(boots[name], part)) for name in ids))
+    dirty = "SELECT DISTINCT vehicle_id FROM fleet.dirty_bucket"
+    open_ = "SELECT vehicle_id FROM api.derive_requests WHERE done < asked"
+    for number in ids.values():
+        assert await connection.fetchval("SELECT request FROM api.derive_now($1)", number) == 1
+    turns = 0
+    while waiting := {row["vehicle_id"] for row in await connection.fetch(open_)}:
+        assert {row["vehicle_id"] for row in await connection.fetch(dirty)} <= waiting
+        await derive_asked(connection, RULES, limit=limit)
+        turns += 1
+        assert turns < 20
+    assert turns > 1
+    assert not await connection.fetch(dirty)
+    assert await differences(connection) == []
 
 
 async def test_a_wrong_clock_is_left_out(connection: Connection) -> None:

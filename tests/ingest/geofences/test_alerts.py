@@ -39,6 +39,15 @@ def test_a_silence_inside_is_no_entry_but_one_that_began_outside_is() -> None:
     assert raised(crossing(EXIT, 10), crossing(ENTER, 150, 20, silence=True)) == [("enter", 150)]
 
 
+def test_who_was_seen_outside_before_a_step_has_entered() -> None:
+    assert raised(crossing(EXIT, 20, 10), crossing(ENTER, 150, 20)) == [("enter", 150)]
+
+
+def test_an_entry_may_be_the_last_position_before_a_silence() -> None:
+    visits = crossing(ENTER, 110, 105), crossing(EXIT, 110, 110, silence=True), crossing(ENTER, 150, 140)
+    assert raised(*visits) == [("enter", 110), ("enter", 150), ("exit", 110)]
+
+
 def test_what_is_alerted_is_not_alerted_again() -> None:
     settled = settle([Alert(5, ENTER, 150, 150)], [crossing(ENTER, 150)], ALL, 100)
     assert (settled.raised, settled.corrected) == ([], [])
@@ -51,6 +60,12 @@ def test_a_crossing_that_moved_takes_its_alert_with_it() -> None:
     assert again.corrected == [Correction(5, 130, "moved")]
     back = settle([Alert(5, ENTER, 150, 130)], [crossing(ENTER, 150)], ALL, 100)
     assert back.corrected == [Correction(5, 150, None)]
+
+
+def test_an_alert_stays_with_the_crossing_that_it_moved_to() -> None:
+    known = [crossing(ENTER, 130), crossing(EXIT, 140), crossing(ENTER, 160)]
+    settled = settle([Alert(5, ENTER, 150, 130)], known, (ENTER,), 100)
+    assert ([one.at_us for one in settled.raised], settled.corrected) == ([160], [])
 
 
 def test_one_of_another_visit_is_another_alert() -> None:

@@ -97,6 +97,14 @@ def test_after_a_silence_elsewhere_nobody_knows() -> None:
     ]
 
 
+def test_at_the_edge_after_a_silence_elsewhere_is_outside() -> None:
+    city = fence(area=CITY)
+    assert seen([reading(0, 0), reading(10, 0), reading(4000, 5010), reading(4010, 5010)], city) == [
+        ("enter", 0, None),
+        ("exit", 10, 10),
+    ]
+
+
 def test_readings_without_a_position_do_not_count() -> None:
     drive = [reading(0, 0), *(reading(n, math.nan) for n in range(60, 4000, 60)), reading(4000, 0)]
     assert seen(drive) == [("enter", 0, None), ("gap", 4000, 0)]

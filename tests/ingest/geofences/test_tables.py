@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ingest.database import statement
 from ingest.derive.recompute import BEGIN, derive_some
 from ingest.derive.rows import adopt_rules
 from ingest.derive.verify import verify
+from ingest.geofences.adopt import backfill
+from ingest.geofences.rows import FenceReader
 from tests.ingest.geofences.depot import DEPOT, HISTORY, RULES, at, put, round_trip, settle
 from tests.ingest.units import new_boot, provision
 
@@ -164,6 +167,52 @@ async def test_an_alert_is_of_now_raised_once_and_corrected(any_connection: Conn
     assert await connection.fetchval("SELECT acknowledged_by FROM api.alerts WHERE id = 2") == "user ann"
     assert not await connection.fetch("SELECT * FROM api.alert_acknowledge(77, 'user ann')")
     assert await differences(connection) == []
+
+
+async def test_an_alert_is_found_by_the_crossing_that_it_moved_to(connection: Connection) -> None:
+    """However long ago that was, and where the alert was raised."""
+    await adopt_rules(connection, RULES)
+    ids = await provision(connection, "car")
+    await fence(connection)
+    await since_an_hour(connection)
+    begin: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    boot, found = new_boot(), [at(begin, n * 10.0, 400.0 if n < 3 else 0.0, n + 1) for n in range(5)]
+    await put(connection, ids, "car", [found[0], found[4]], boot)
+    await settle(connection)
+    await put(connection, ids, "car", found, boot)
+    await settle(connection)
+    assert await alerts(connection) == [("enter", "open", "moved")]
+    await connection.execute("UPDATE fleet.alert SET at = at - interval '1 minute'")
+    await connection.execute("UPDATE fleet.geofence SET alerts_from = alerts_from + interval '1 day'")
+    await put(connection, ids, "car", [at(begin, 29, 0.0, 9)], boot)
+    await settle(connection)
+    held = await connection.fetchrow("SELECT at, holds_at FROM api.alerts")
+    assert held is not None
+    assert held["holds_at"] - held["at"] == timedelta(seconds=29 - (40 - 60))
+
+
+async def test_a_history_is_pending_until_it_is_derived(connection: Connection) -> None:
+    """Also of one that was changed again meanwhile; and no visit of before stays."""
+    await adopt_rules(connection, RULES)
+    ids = await provision(connection, "car")
+    one_bucket = [at(HISTORY, n * 10.0, east, n + 1) for n, east in enumerate((400.0, 0.0, 400.0))]
+    await put(connection, ids, "car", one_bucket, new_boot())
+    number = await fence(connection)
+    assert [row[2:4] for row in await visits(connection)] == [(10.0, 20.0)]
+    await connection.execute(
+        "SELECT api.geofence_put($1, 'depot', $2::text::jsonb, 250, 25, null, true, true, null, 'key ops')",
+        number,
+        json.dumps({"type": "Point", "coordinates": [26.0, 60.0]}),
+    )
+    reader, pending = FenceReader(), "SELECT pending FROM api.geofences"
+    await connection.execute(statement("geofences_backfilled"), [number], None, [1])
+    assert await connection.fetchval(pending), "that was of the version before"
+    assert await backfill(connection, reader)
+    assert not await backfill(connection, reader)
+    assert await connection.fetchval(pending), "what was marked is not derived yet"
+    await settle(connection)
+    assert not await connection.fetchval(pending)
+    assert await visits(connection) == []
 
 
 async def test_what_never_was_is_withdrawn_and_a_changed_geofence_alerts_nobody_of_before(
