@@ -58,6 +58,14 @@ def test_what_climbs_on_one_way_goes_down_on_the_other() -> None:
     assert sum(found.by_node[b] - found.by_node[a] for a, b in pairwise(nodes)) == pytest.approx(0)
 
 
+def test_a_sign_is_believed_more_than_no_sign() -> None:
+    """Of 15 m in 200 m the first half says that it rises by 10."""
+    found = fitted(
+        way(1, list(range(11)), incline="10%"), way(2, list(range(10, 21))), ele={0: 0.0, 20: 15.0}
+    )
+    assert 9.5 < found.by_node[10] - found.by_node[0] < 11.0
+
+
 @pytest.mark.parametrize("tag", ["bridge", "tunnel"])
 def test_bridges_and_tunnels_do_not_follow_the_ground(tag: str) -> None:
     """The ground falls into a gorge of 50 m between nodes 5 and 15."""

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from tests.vehicle_sim.roads.test_graph import way
 from vehicle_sim.roads.errors import RoadsError
 from vehicle_sim.roads.extract import Way
+from vehicle_sim.roads.forbidden import forbidden_paths
 from vehicle_sim.roads.graph import Piece, largest_component, split
+from vehicle_sim.roads.restrictions import Restriction
 from vehicle_sim.roads.turning import Path, ways_on, with_memory
 
 LONGEST = 4
@@ -92,6 +94,32 @@ def test_only_who_comes_from_there_may_not_go_on() -> None:
     assert states.following[from_0] == (4,)
     assert from_1 == 2
     assert states.following[2] == (3, 4)
+
+
+def test_a_path_may_begin_within_another_one() -> None:
+    following = {0: (1,), 1: (2,), 2: (3, 4), 3: (0,), 4: (1,)}
+    states = with_memory(following, {(0, 1, 2, 3), (1, 2, 4)})
+
+    def onward(*roads: int) -> list[int]:
+        state = roads[0]
+        for road in roads[1:]:
+            (state,) = [after for after in states.following[state] if states.road(after) == road]
+        return [states.road(after) for after in states.following[state]]
+
+    assert onward(2) == [3, 4]
+    assert onward(1, 2) == [3]
+    assert onward(0, 1, 2) == []
+
+
+def test_the_last_of_the_ways_comes_after_all_between() -> None:
+    """From 0 over 1 and 2 to 3, which also leaves from the end of 1: that is another way to go."""
+    pieces = pieces_of([(0, 1, "no"), (1, 2, "no"), (2, 3, "no"), (2, 3, "no")])
+    assert forbidden_paths(pieces, [Restriction((0,), (1, 2), (3,))]) == ({(0, 2, 4, 7)}, {})
+
+
+def test_where_the_last_way_goes_both_ways_on_it_says_not_enough() -> None:
+    pieces = split([way(0, [0, 1]), way(1, [1, 2]), way(2, [3, 2, 4])], {})
+    assert forbidden_paths(pieces, [Restriction((0,), (1,), (2,))]) == (set(), {"ambiguous": 1})
 
 
 STREETS = st.lists(
