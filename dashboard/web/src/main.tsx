@@ -7,6 +7,7 @@ import "./styles/theme.css";
 import "./styles/page.css";
 import "./styles/list.css";
 import "./styles/panel.css";
+import "./styles/notices.css";
 import "./styles/hazards.css";
 import "./styles/alerts.css";
 import { Api, ApiError } from "./api/client";

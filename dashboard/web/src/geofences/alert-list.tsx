@@ -1,31 +1,41 @@
 import type { JSX } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { Alert } from "../api/types";
 import { useModel } from "../app/model";
 import { Icon } from "../ui/icons";
-import { age, grouped, plural } from "../ui/format";
+import { age, plural } from "../ui/format";
+import { Notices } from "../ui/notices";
 import { alertWords, openOnes, outcome } from "./alerts";
 
 /** Who entered or left a geofence: a count over the map, and the list behind it. */
 export function AlertList(): JSX.Element | null {
   const model = useModel();
-  const opener = useRef<HTMLButtonElement>(null);
-  const [failure, setFailure] = useState<string | null>(null);
-  const open = model.alertsOpen.value;
   const alerts = model.alerts.value;
   if (alerts === null) return null;
+  const waiting = openOnes(alerts);
+  return (
+    <Notices
+      noun="alert"
+      icon={<Icon name="bell" />}
+      count={waiting}
+      label={`${plural(waiting, "open alert")} of the last day`}
+      open={model.alertsOpen.value}
+      onOpen={() => {
+        model.alertsOpen.value = true;
+        model.hazardsOpen.value = false;
+      }}
+      onClose={() => (model.alertsOpen.value = false)}
+    >
+      <Alerts alerts={alerts} />
+    </Notices>
+  );
+}
+
+function Alerts({ alerts }: { alerts: readonly Alert[] }): JSX.Element {
+  const model = useModel();
+  const [failure, setFailure] = useState<string | null>(null);
   const role = model.session.value?.role;
   const may = role === "operator" || role === "admin";
-  const waiting = openOnes(alerts);
-
-  const close = (): void => {
-    model.alertsOpen.value = false;
-    opener.current?.focus();
-  };
-  const show = (): void => {
-    model.alertsOpen.value = true;
-    model.hazardsOpen.value = false;
-  };
   const acknowledge = async (id: number): Promise<void> => {
     try {
       model.takeAlert(await model.api.acknowledge(id));
@@ -34,48 +44,23 @@ export function AlertList(): JSX.Element | null {
       setFailure(error instanceof Error ? error.message : String(error));
     }
   };
-
   return (
-    <div
-      class="alerts"
-      onKeyDown={(event) => {
-        if (event.key !== "Escape" || !open) return;
-        event.preventDefault(); // the panel of a vehicle stays
-        close();
-      }}
-    >
-      <button
-        type="button"
-        class={waiting === 0 ? "hazards-count none" : "hazards-count"}
-        ref={opener}
-        aria-expanded={open}
-        aria-controls="alert-list"
-        data-alerts={waiting}
-        onClick={() => (open ? close() : show())}
-      >
-        <Icon name="bell" />
-        <b>{grouped(waiting)}</b>
-        <span>{waiting === 1 ? "alert" : "alerts"}</span>
-      </button>
-      {open && (
-        <section class="hazards-box" id="alert-list" aria-label={`${plural(waiting, "open alert")} of the last day`}>
-          {failure !== null && (
-            <p class="failure" role="alert">
-              {failure}
-            </p>
-          )}
-          {alerts.length === 0 ? (
-            <p class="muted">No alerts in the last day.</p>
-          ) : (
-            <ul>
-              {alerts.map((alert) => (
-                <Row key={alert.id} alert={alert} now={model.now.value} acknowledge={may ? acknowledge : null} />
-              ))}
-            </ul>
-          )}
-        </section>
+    <>
+      {failure !== null && (
+        <p class="failure" role="alert">
+          {failure}
+        </p>
       )}
-    </div>
+      {alerts.length === 0 ? (
+        <p class="muted">No alerts in the last day.</p>
+      ) : (
+        <ul>
+          {alerts.map((alert) => (
+            <Row key={alert.id} alert={alert} now={model.now.value} acknowledge={may ? acknowledge : null} />
+          ))}
+        </ul>
+      )}
+    </>
   );
 }
 
