@@ -17,6 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import expect
 
 from fleetcell.contract.v2x import codec
+from tests.command_line import fleetcell
 from tests.ingest.hazards.denms import denm, topic_text
 from tests.running_platform import until
 
@@ -251,11 +252,14 @@ def test_markup_from_a_vehicle_is_text(platform: RunningPlatform, open_page: Ope
     expect(warning).to_be_visible()
     assert _box(warning)["height"] >= 44, "for a finger"
     assert viewer.page.evaluate("document.documentElement.scrollWidth") == 390
+    data = ("--data", str(platform.data))
+    assert "road_works" in fleetcell("query", "hazards", "--active", *data).stdout
     _cancel(platform, secret, warned_ms)
     expect(viewer.page.locator(".hazard-marker.over .hazard-sign")).to_have_css("opacity", "0.4")
 
-    assert "road_works" in platform.run("query", "hazards").stdout
-    assert "P0300" in platform.run("query", "events", "--vehicle", ROGUE, "--kind", "dtc").stdout
+    assert "road_works" not in fleetcell("query", "hazards", "--active", *data).stdout
+    assert "road_works" in fleetcell("query", "hazards", *data).stdout
+    assert "P0300" in fleetcell("query", "events", "--vehicle", ROGUE, "--kind", "dtc", *data).stdout
 
     assert viewer.page.locator("img").count() == 0
     assert viewer.page.title() == "fleetcell"
