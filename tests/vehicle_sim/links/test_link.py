@@ -141,6 +141,20 @@ def test_a_lost_coverage_may_mean_a_new_address() -> None:
     assert not link.alive(flow)
 
 
+def test_after_a_short_loss_of_coverage_the_address_is_the_same() -> None:
+    tunnel = PROFILES["tunnel"]
+    assert tunnel.cells is not None
+    patient = replace(tunnel, new_address=1.0, cells=replace(tunnel.cells, radio_link_failure_s=math.inf))
+    link = Links(patient, 5).make("car")
+    flow = link.open(0.0)
+    now = 0.0
+    while not link.changes[Change.COVERAGE_BACK]:
+        now += 10.0
+        link.advance(now)
+    assert not link.changes[Change.NEW_ADDRESS]
+    assert link.alive(flow)
+
+
 # -- the same seed, the same decisions -------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vehicle_sim.score.goals import Tolerances, goals, tolerances
-from vehicle_sim.score.presence import Shown, State, delays, judge
+from vehicle_sim.score.presence import Goal, Shown, State, delays, judge
 from vehicle_sim.score.report import judge_presence
 from vehicle_sim.truth.records import Change, Reach
 
@@ -60,6 +60,14 @@ def test_offline_long_after_a_short_outage_is_false() -> None:
     assert judge_presence(outage, seen, 100.0, ALLOWED).false_offline == 1
     at_once = shown((0.2, State.ONLINE), (22.0, State.OFFLINE), (23.5, State.ONLINE))
     assert judge_presence(outage, at_once, 100.0, ALLOWED).false_offline == 0
+
+
+def test_an_outage_of_no_time_may_have_been_seen() -> None:
+    on, off = frozenset({State.ONLINE}), frozenset({State.OFFLINE})
+    wanted = [Goal(0.0, on, 5.0), Goal(20.0, off, 5.0), Goal(20.0, on, 5.0)]
+    (seen,) = shown((0.0, State.ONLINE), (21.0, State.OFFLINE), (22.0, State.ONLINE)).values()
+    assert judge(wanted, seen, 100.0).false_offline == 0
+    assert judge(wanted[:1], seen, 100.0).false_offline == 1
 
 
 def test_online_while_away_is_false_once_it_could_be_known() -> None:

@@ -90,6 +90,23 @@ def test_what_a_full_spool_evicts_and_what_waits_is_kept(tmp_path: Path) -> None
     spool.close()
 
 
+def test_what_was_rejected_is_not_evicted_as_well(tmp_path: Path) -> None:
+    """The spool declares both alike."""
+    spool = Spool(tmp_path / "car")
+    spool.open()
+    seen, _ = witness()
+    for seq in (1, 2, 3):
+        spool.append(b"reading")
+        seen.made(spool.current.boot, seq, seq, {})
+    spool.current.evict(((2, 2),))
+    seen.gave_up(spool.boots, rejected=True)
+    spool.current.evict(((1, 1),))
+    seen.gave_up(spool.boots)
+    boot = seen.boots[spool.current.boot]
+    assert (boot.rejected, boot.evicted) == (((2, 2),), ((1, 1),))
+    spool.close()
+
+
 def test_what_a_loss_of_power_tore_off_is_found_at_the_next_power_up(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "car")
     spool.open()
