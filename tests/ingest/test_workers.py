@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +15,7 @@ from tests.ingest.units import new_boot, sample, telemetry
 from tests.ingest.workers import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
     from fleetcell.contract.messages import Ack
@@ -24,35 +23,28 @@ if TYPE_CHECKING:
     from tests.ingest.platform import Unit
     from tests.mosquitto_server import Mosquitto
 
-    Fleet = tuple[Platform, list[Worker], Callable[[], Worker]]
+    Fleet = tuple[Platform, list[Worker]]
 
 READINGS = 120
-TAKE_OVER_S = 2.0
-TRIES = 3  # the machine may be busy with something else just then
 STORED_BY = "SELECT count(*) FROM fleet.telemetry"
 
 
 @pytest_asyncio.fixture(params=["embedded", "mosquitto"])
 async def fleet(request: pytest.FixtureRequest, plain_dsn: str, tmp_path: Path) -> AsyncIterator[Fleet]:
-    """A broker and three workers, and a way to make another one."""
+    """A broker and three workers."""
     other: Mosquitto | None = request.getfixturevalue("mosquitto") if request.param == "mosquitto" else None
     platform = Platform(plain_dsn, tmp_path, other.ws_url if other else None)
     await platform.start(service=False)
     workers = [Worker(platform.settings(), f"w{number}", tmp_path) for number in (1, 2, 3)]
-    started = list(workers)
-
-    def another() -> Worker:
-        started.append(Worker(platform.settings(), f"w{len(started) + 1}", tmp_path))
-        return started[-1]
-
+    all_three = tuple(workers)
     try:
         for worker in workers:
             worker.start()
         for worker in workers:
             await worker.says(r"mqtt.connected .*client=ingest-helsinki-")
-        yield platform, workers, another
+        yield platform, workers
     finally:
-        for worker in started:
+        for worker in all_three:
             worker.kill()
         await platform.stop()
 
@@ -97,9 +89,9 @@ class Upload:
 
 
 async def test_a_worker_is_killed_and_then_the_registrar(fleet: Fleet, connection: Connection) -> None:
-    platform, workers, another = fleet
+    platform, workers = fleet
     await nothing_is_lost_or_stored_twice(platform, workers, connection)
-    await another_registrar_takes_over_within_two_seconds(platform, workers, another)
+    await another_registrar_takes_over(platform, workers)
     offline = "SELECT count(*) FROM fleet.presence_event WHERE state = 'offline'"
     assert await connection.fetchval(offline) == 0, "a take-over makes nobody offline"
 
@@ -124,37 +116,19 @@ async def nothing_is_lost_or_stored_twice(
     assert await connection.fetchval("SELECT bool_and(isempty(pending)) FROM api.delivery")
 
 
-async def another_registrar_takes_over_within_two_seconds(
-    platform: Platform, workers: list[Worker], another: Callable[[], Worker]
-) -> None:
+async def another_registrar_takes_over(platform: Platform, workers: list[Worker]) -> None:
+    """Within two seconds, on a machine that has time: test_office.py says why."""
     unit = await platform.unit("car")
     await unit.attach()
-    took: list[float] = []
-    while not took or (took[-1] >= TAKE_OVER_S and len(took) < TRIES):
-        if took:
-            spare = another()
-            spare.start()
-            await spare.says("shared=True")
-            workers.append(spare)
-        took.append(await another_registrar_takes_over(platform, workers, unit))
-    assert min(took) < TAKE_OVER_S, took
-    assert (await unit.attach()).state is PresenceState.ONLINE
-
-
-async def another_registrar_takes_over(platform: Platform, workers: list[Worker], unit: Unit) -> float:
-    """Kill the registrar; seconds until a claim is answered again."""
     first = registrar(workers)
     unit.forget()
     first.kill()
     workers.remove(first)
-    killed = time.monotonic()
     async with asyncio.timeout(60):
         while not unit.heard(Channel.STATE):
             await unit.claim(ClaimKind.UPDATE)
             await asyncio.sleep(0.05)
-    took = time.monotonic() - killed
-    async with asyncio.timeout(60):
         while not any(worker.said(r"\bhearing\b") for worker in workers):
             await asyncio.sleep(0.02)
     await unit.gateway(lambda status: status.storing)
-    return took
+    assert (await unit.attach()).state is PresenceState.ONLINE
