@@ -60,6 +60,16 @@ class Flag:
             self._waiters.remove(waiter)
 
 
+async def set_within(event: asyncio.Event | Flag, seconds: float) -> bool:
+    """Wait until it is set, but not for longer than so many seconds; whether it was."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
 async def over(future: asyncio.Future[Any]) -> None:
     """Return when the future is done, however it ended; cancelling this does not cancel it.
 

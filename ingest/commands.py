@@ -23,6 +23,7 @@ from fleetcell.contract.commands import MAX_JSON, TERMINAL, CommandEvent, Comman
 from fleetcell.contract.errors import NotConnectedError, PayloadError, TopicError
 from fleetcell.contract.messages import Command, Page, PresenceState, Response, ResponseState, decode, encode
 from fleetcell.contract.topics import Channel, VehicleTopic, parse, vehicle_topic
+from fleetcell.flag import set_within
 from fleetcell.mqtt import Backoff
 from ingest.database import statement
 from ingest.dispatch import OUTCOME_WAIT_S, Due, Plan, answered, is_attached, not_taken, plan
@@ -162,11 +163,7 @@ class Commands:
                 await asyncio.sleep(backoff.delay(attempt, self._rng))
                 attempt += 1
                 continue
-            try:
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await set_within(self._wake, pause)
 
     def begin(self) -> None:
         """Take office: another registrar may have been in it."""

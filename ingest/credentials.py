@@ -10,6 +10,7 @@ import structlog
 
 from fleetcell.contract.credentials import CredentialsFile, ServiceCredential, decode_file, encode_file
 from fleetcell.contract.errors import ConfigError
+from fleetcell.flag import set_within
 from fleetcell.layout import write_private
 from ingest.database import statement
 from ingest.failures import FAILURES, reason
@@ -56,11 +57,7 @@ class CredentialsExporter:
                 self._failing = True
             else:
                 self._failing = False
-            try:
-                async with asyncio.timeout(EVERY_S):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await set_within(self._wake, EVERY_S)
 
     async def export(self) -> bool:
         """Write the file if it has to change; whether it was.

@@ -19,6 +19,7 @@ from fleetcell.contract.directory import Regions, compact, read_cells
 from fleetcell.contract.errors import ConfigError, FleetcellError
 from fleetcell.contract.messages import Directory, RegionEntry, encode
 from fleetcell.contract.topics import DIRECTORY_TOPIC, check_name
+from fleetcell.flag import set_within
 from fleetcell.mqtt import parse_url
 from ingest.database import statement
 from ingest.failures import FAILURES, reason
@@ -182,11 +183,7 @@ class RegionDirectory:
                 else:
                     failing = False
                 self._publish(bridge)
-            try:
-                async with asyncio.timeout(LOOK_S):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await set_within(self._wake, LOOK_S)
 
     async def _exchange(self) -> None:
         own = self._own

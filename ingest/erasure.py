@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from fleetcell.flag import set_within
 from ingest.database import statement
 from ingest.failures import FAILURES, reason
 
@@ -47,11 +48,7 @@ class Eraser:
                 await self._finish_all()
             except FAILURES as error:
                 log.warning("erasures wait for the database", reason=reason(error))
-            try:
-                async with asyncio.timeout(EVERY_S):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await set_within(self._wake, EVERY_S)
 
     async def _finish_all(self) -> None:
         async with self._database.connection() as connection:

@@ -12,6 +12,7 @@ import structlog
 from fleetcell.contract.errors import PayloadError
 from fleetcell.contract.messages import GatewayStatus, decode, encode
 from fleetcell.contract.topics import gateway_topic
+from fleetcell.flag import set_within
 from fleetcell.mqtt import Will
 from ingest.database import statement
 from ingest.failures import FAILURES, reason
@@ -143,11 +144,7 @@ class Gateway:
             if self._speaks():
                 status = self._status(storing=self.storing)
                 bridge.publish_nowait(gateway_topic(self._region), status, qos=1, retain=True)
-            try:
-                async with asyncio.timeout(REPEAT_S):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+            await set_within(self._changed, REPEAT_S)
 
     def _status(self, *, storing: bool) -> bytes:
         return encode(GatewayStatus(storing, datetime.now(UTC), self._address_pool, round(self._lag_s(), 3)))

@@ -6,6 +6,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Final
 
+from fleetcell.flag import set_within
 from fleetcell.mqtt import Backoff
 from ingest.failures import FAILURES
 
@@ -67,13 +68,5 @@ class Notifications:
             await connection.add_listener(channel, notified)
         for call in self._channels.values():
             call("")
-        while not await _set_within(lost, CHECK_S):
+        while not await set_within(lost, CHECK_S):
             await connection.execute("SELECT 1")  # a network that lost the connection may have told nobody
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False

@@ -18,6 +18,7 @@ from fleetcell.contract.errors import NotConnectedError
 from fleetcell.contract.messages import PresenceState, encode
 from fleetcell.contract.presence import Reason, to_state
 from fleetcell.contract.topics import Channel, vehicle_topic
+from fleetcell.flag import set_within
 from fleetcell.mqtt import Backoff
 from ingest.database import statement
 from ingest.failures import FAILURES, reason
@@ -95,11 +96,7 @@ class Publisher:
                 attempt += 1
                 continue
             attempt = 0
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+            await set_within(self._wake, POLL_S)
 
     async def _publish_everything(self, bridge: MqttBridge) -> None:
         self._everything = False

@@ -7,7 +7,6 @@ lock on its database connection: who loses the one has lost the other.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from typing import TYPE_CHECKING, Final
@@ -18,6 +17,7 @@ from fleetcell.contract.errors import NotConnectedError, PayloadError, TopicErro
 from fleetcell.contract.messages import Claim, PresenceState, decode
 from fleetcell.contract.presence import Reason
 from fleetcell.contract.topics import Channel, VehicleTopic, parse
+from fleetcell.flag import set_within
 from fleetcell.mqtt import Backoff
 from ingest import office
 from ingest.claims import Heard, Sign
@@ -312,7 +312,7 @@ class Registrar:
                 attempt += 1
                 continue
             attempt = 0
-            await self._pause(pause)
+            await set_within(self._wake, pause)
 
     async def turn(self, connection: Connection) -> float:
         """Do all that is due; seconds until something is due again, if nothing is heard before."""
@@ -355,11 +355,6 @@ class Registrar:
             self._pulse.stood(self._clock() - self._unanswered_since)
             self._unanswered_since = None
         return True
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
 
     async def _take_all(self, connection: Connection) -> bool:
         """Take what was heard; False: there is a return, of which the vehicles are to be told before."""

@@ -14,6 +14,7 @@ import structlog
 from fleetcell.contract.errors import FleetcellError
 from fleetcell.contract.messages import State
 from fleetcell.contract.topics import Channel
+from fleetcell.flag import set_within
 from fleetcell.mqtt import Will
 from vehicle_sim import wire
 
@@ -60,7 +61,7 @@ class Attempt:
                 while not self._shown.is_set():
                     await self._up.wait()
                     link.publish(Channel.PRESENCE, self._attach(self.epoch))
-                    await _set_within(self._shown, repeat_s)
+                    await set_within(self._shown, repeat_s)
                     repeat_s = min(2 * repeat_s, _REPEAT_CAP_S)
         except TimeoutError:
             return False
@@ -117,7 +118,7 @@ class Farewell:
             async with asyncio.timeout(within_s):
                 while not self._done.is_set():
                     self._link.publish(Channel.PRESENCE, self._claim)
-                    await _set_within(self._done, _REPEAT_FIRST_S)
+                    await set_within(self._done, _REPEAT_FIRST_S)
         except TimeoutError:
             log.debug("the goodbye was not shown in time", region=self._link.gateway.region)
         self._link.bridge.close()
@@ -155,11 +156,3 @@ def _state_of(message: Message) -> State | None:
     except FleetcellError:
         return None
     return found if isinstance(found, State) else None
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        pass

@@ -23,6 +23,7 @@ from dashboard.live.hub import Hub
 from dashboard.live.picture import Change, Known, Replay
 from fleetcell.contract import messages, topics
 from fleetcell.contract.errors import PayloadError, TopicError
+from fleetcell.flag import set_within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,11 +84,8 @@ class Feed:
         Raises:
             DatabaseUnavailableError: it is not, after ten seconds.
         """
-        try:
-            async with asyncio.timeout(READY_TIMEOUT_S):
-                await self._loaded.wait()
-        except TimeoutError:
-            raise DatabaseUnavailableError("the live feed could not be loaded yet") from None
+        if not await set_within(self._loaded, READY_TIMEOUT_S):
+            raise DatabaseUnavailableError("the live feed could not be loaded yet")
 
     async def attach(
         self, wanted: Filter, cursor: Cursor | None, *, wake: asyncio.Event, max_hz: float | None = None
@@ -232,7 +230,7 @@ class Feed:
             if failing:
                 log.info("the live feed has the database again")
                 failing = False
-            await _wait(self._woken, POLL_S)
+            await set_within(self._woken, POLL_S)
 
     async def _read_gateways(self) -> None:
         self._judge_gateways(await self._database.fetch("gateways"))
@@ -293,14 +291,6 @@ class Feed:
     def _note_read(self, database_time: datetime) -> None:
         self._last_read = time.monotonic()
         self._database_ahead = database_time - datetime.now(UTC)
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        pass
 
 
 def _known(row: Row) -> Known:

@@ -22,6 +22,7 @@ from dashboard.live.filter import Filter
 from dashboard.live.frames import Frame
 from dashboard.live.frames import time as time_frame
 from dashboard.services import Services, Wired
+from fleetcell.flag import set_within
 
 log = structlog.get_logger()
 
@@ -134,9 +135,7 @@ async def _news(feed: Feed, wanted: Filter, start: Cursor, seconds: float) -> No
     async with _client(feed, wanted, start, None) as (client, wake):
         if client.queued or client.closed is not None:
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await wake.wait()
+        await set_within(wake, seconds)
 
 
 @contextlib.asynccontextmanager
@@ -162,9 +161,7 @@ async def _frames(
                 client.close(SIGNED_OUT)
                 return
             yield frame
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(client.due(time.monotonic())):
-                await wake.wait()
+        await set_within(wake, client.due(time.monotonic()))
 
 
 async def _may_stay(services: Services, who: Principal) -> bool:

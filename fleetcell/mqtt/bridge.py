@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from fleetcell.contract.errors import NotConnectedError
-from fleetcell.flag import Flag, over
+from fleetcell.flag import Flag, over, set_within
 from fleetcell.mqtt.address import parse_url, source_problem
 from fleetcell.mqtt.session import Session
 from fleetcell.mqtt.types import Backoff, Message, TlsOptions, Will
@@ -136,7 +136,7 @@ class MqttBridge:
                 self._note_failure(error)
             if time.monotonic() - started > _STABLE_S:
                 attempt = 0
-            await self._pause(self._backoff.delay(attempt, self._rng))
+            await set_within(self._closing, self._backoff.delay(attempt, self._rng))
             attempt += 1
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> None:
@@ -309,13 +309,6 @@ class MqttBridge:
         if reason != self.last_error and not self._closing.is_set():  # once, not at each attempt
             self._log.warning("mqtt.connect_failed", reason=reason)
         self.last_error = reason
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._closing.wait()
-        except TimeoutError:
-            return
 
     # -- the inbox ----------------------------------------------------------------------------
 

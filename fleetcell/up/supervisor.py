@@ -19,6 +19,7 @@ import psutil
 import structlog
 
 from fleetcell.contract.errors import FleetcellError
+from fleetcell.flag import set_within
 from fleetcell.processes import service_process
 
 if TYPE_CHECKING:
@@ -77,8 +78,7 @@ class Supervised:
             pause = backoff * self._rng.uniform(0.5, 1.0)
             self.restarts += 1
             self._notify(f"{self.program.name} ended ({_ending(code)}); starting it again in {pause:.1f} s")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+            await set_within(self._stopping, pause)
             backoff = min(backoff * 2, LONGEST_BACKOFF_S)
 
     async def _run_once(self) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from fleetcell.flag import set_within
 from ingest.database import statement
 from ingest.derive import rows
 from ingest.derive.messages import Backlog, Progress
@@ -99,9 +99,7 @@ class Deriver:
             else:
                 after = done[-1][:2]
                 pause_s = 0.0 if self._oldest_s > RELAXED_S else time.monotonic() - began
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await asked.wait()
+            await set_within(asked, pause_s)
 
     async def _look(self, connection: Connection) -> None:
         row = await connection.fetchrow(statement("dirty_backlog"))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetcell.flag import Flag, over
+from fleetcell.flag import Flag, over, set_within
 
 
 @given(st.lists(st.sampled_from(["set", "clear", "wait", "cancel", "turn"]), max_size=30))
@@ -76,3 +76,18 @@ async def test_who_no_longer_waits_does_not_end_the_future() -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await waiting
     assert not future.done()
+
+
+@pytest.mark.parametrize("event", [asyncio.Event, Flag])
+async def test_whether_it_is_set_in_time(event: type[asyncio.Event | Flag]) -> None:
+    late, soon, before = event(), event(), event()
+    before.set()
+    asyncio.get_running_loop().call_soon(soon.set)
+    assert not await set_within(late, 0)
+    assert await set_within(soon, 30)
+    assert await set_within(before, 30)
+    waiting = asyncio.create_task(set_within(late, 30))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):  # not taken for the end of the time
+        await waiting

@@ -7,7 +7,7 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from fleetcell.flag import Flag
+from fleetcell.flag import Flag, set_within
 from vehicle_sim.links.air import Direction
 from vehicle_sim.links.line import Mark
 
@@ -192,10 +192,7 @@ class Pump:
     async def finish(self, within_s: float) -> None:
         """Let what is on its way arrive, at most so long; then drop every connection."""
         try:
-            async with asyncio.timeout(within_s):
-                await self._empty.wait()
-        except TimeoutError:
-            pass
+            await set_within(self._empty, within_s)
         finally:
             self.drop()
 
