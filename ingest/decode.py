@@ -26,7 +26,7 @@ from fleetcell.contract.messages import (
     time_us,
 )
 from fleetcell.contract.topics import Channel, VehicleTopic
-from ingest.shapes import EASY_MS, Reading, Shapes
+from ingest.shapes import EASY_MS, Reading, Shaped, Shapes
 
 _INTEGERS: Final = frozenset({int})
 
@@ -65,7 +65,7 @@ class Upload(msgspec.Struct, frozen=True, gc=False):
     received_us: int
     seqs: Sequence[int]
     times_us: Sequence[int]
-    signals: Sequence[Reading]
+    signals: list[Reading] | Shaped
     events: Sequence[StoredEvent] = ()
     bad: Sequence[BadSample] = ()
     evicted: Ranges = EMPTY
@@ -118,7 +118,9 @@ def decode_upload(
     return pieces.upload(topic, whole, received_us)
 
 
-def _easy(topic: VehicleTopic, message: Telemetry, signals: Sequence[Reading], received_us: int) -> Upload:
+def _easy(
+    topic: VehicleTopic, message: Telemetry, signals: list[Reading] | Shaped, received_us: int
+) -> Upload:
     """Of a message whose times are whole milliseconds, with the signals of its samples."""
     samples = message.samples
     ups: Sequence[int | None]

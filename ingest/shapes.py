@@ -7,8 +7,7 @@ fit is for the general decoder (`ingest.decode`), which comes to the same outcom
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Sequence
+import struct
 from functools import cache, lru_cache
 from itertools import chain
 from operator import attrgetter
@@ -22,7 +21,7 @@ from fleetcell.contract.messages import MAX_SAMPLES, Sample, Telemetry
 from fleetcell.contract.signals import CATALOGUE, MAX_TEXT, Datatype, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -48,6 +47,7 @@ class Shape:
         self.whole: Final = tuple(key for key in keys if CATALOGUE[key].datatype is Datatype.INT)
         self._numbers_of = _getter(self.numbers)
         self._words_of = _getter(self.words)
+        self._pack = struct.Struct(f"{len(self.numbers)}d").pack
         message = _message(keys)
         self._json: msgspec.json.Decoder[Any] = msgspec.json.Decoder(message)
         self._msgpack: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(message)
@@ -60,10 +60,11 @@ class Shape:
             return None
         if len(message.samples) == 1:
             signals = message.samples[0].s
-            return message, Shaped(self, array("d", self._numbers_of(signals)), self._words_of(signals))
+            return message, Shaped(self, self._pack(*self._numbers_of(signals)), self._words_of(signals))
         found = [sample.s for sample in message.samples]
-        numbers = array("d", list(chain.from_iterable(map(self._numbers_of, found))))
-        return message, Shaped(self, numbers, list(chain.from_iterable(map(self._words_of, found))))
+        numbers = list(chain.from_iterable(map(self._numbers_of, found)))
+        packed_numbers = struct.pack(f"{len(numbers)}d", *numbers)
+        return message, Shaped(self, packed_numbers, list(chain.from_iterable(map(self._words_of, found))))
 
     def readings(self, numbers: Sequence[Sequence[float]], words: Sequence[Sequence[Any]]) -> list[Reading]:
         """One by one, from the values of each."""
@@ -77,20 +78,20 @@ class Shape:
         return found
 
 
-class Shaped(Sequence[Reading]):
-    """The signals of some readings of a shape; `numbers` and `words` hold them reading by reading."""
+class Shaped(msgspec.Struct, frozen=True, gc=False):
+    """The signals of some readings of a shape.
 
-    __slots__ = ("numbers", "shape", "words")
+    `numbers` (float64) and `words` hold their values, reading by reading.
+    """
 
-    def __init__(self, shape: Shape, numbers: array[float], words: Sequence[Any]) -> None:
-        self.shape = shape
-        self.numbers = numbers
-        self.words = words
+    shape: Shape
+    numbers: bytes
+    words: Sequence[Any]
 
     @classmethod
     def joined(cls, parts: Sequence[Shaped]) -> Shaped:
         """Several of the same shape as one."""
-        numbers = array("d", b"".join([part.numbers for part in parts]))
+        numbers = b"".join([part.numbers for part in parts])
         return cls(parts[0].shape, numbers, list(chain.from_iterable([part.words for part in parts])))
 
     @property
@@ -106,7 +107,7 @@ class Shaped(Sequence[Reading]):
         return self.shape.readings(self.matrix[rows].tolist(), words)
 
     def __len__(self) -> int:
-        return len(self.numbers) // len(self.shape.numbers)
+        return len(self.numbers) // (8 * len(self.shape.numbers))
 
     @overload
     def __getitem__(self, place: int) -> Reading: ...
