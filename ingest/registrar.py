@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from fleetcell.contract.errors import NotConnectedError, PayloadError, TopicError
-from fleetcell.contract.messages import Claim, PresenceState, decode
+from fleetcell.contract.messages import Claim, decode
 from fleetcell.contract.presence import Reason
 from fleetcell.contract.topics import Channel, VehicleTopic, parse
 from fleetcell.flag import set_within
@@ -24,6 +24,7 @@ from ingest.claims import Heard, Sign
 from ingest.database import statement
 from ingest.failures import FAILURES, reason
 from ingest.folding import Return
+from ingest.liveness import Liveness
 from ingest.pager import Pager
 from ingest.pulse import STILL_S, Pulse
 from ingest.register import Outcome, Register
@@ -45,8 +46,6 @@ log = structlog.get_logger()
 
 TICK_S: Final = 1.0  # the sweep looks at least this often
 DEAF_S: Final = 2.0  # how long the link may be gone before the vehicles are `unknown (gateway)`
-UNSETTLED_S: Final = 0.5  # least time between two signs of life of a vehicle that is not online
-MOST_SIGN_S: Final = 15.0  # most time between two signs of life that move a deadline
 REVOKED_EVERY_S: Final = 3.0  # where a notification was lost: a revoked vehicle is offline within 5 s
 CLAIM_LIMIT: Final = 200_000  # vehicles with claims waiting while the database is away
 
@@ -93,13 +92,11 @@ class Registrar:
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
         self._heard = Heard()
         self._early = Heard()  # while it was not `_listening`
-        self._signs: dict[str, Sign] = {}  # each vehicle's last sign of life
-        self._asked: dict[str, float] = {}  # when a sign of life last went to the register
-        self._online: dict[str, int] = {}  # epoch of the vehicles known to be online
+        self._liveness = Liveness(timers.update_interval_s)
         self._wake = asyncio.Event()
         self._bridge: MqttBridge | None = None
         self._pager = Pager(
-            region, timers.update_interval_s, lambda: self._bridge, self._online.keys(), self._rng
+            region, timers.update_interval_s, lambda: self._bridge, self._liveness.online.keys(), self._rng
         )
         self._pulse = Pulse(timers.update_interval_s)
         self._link: asyncio.Task[None] | None = None
@@ -151,16 +148,9 @@ class Registrar:
         by: Reason = Reason.TELEMETRY,
         measured_us: int | None = None,
     ) -> None:
-        """Telemetry or a response came in a session.
-
-        It moves a deadline every few seconds, at once where the vehicle is not online.
-        """
-        now = self._clock()
-        self._signs[vehicle] = sign = Sign(epoch, now, by, measured_us)
-        every = min(MOST_SIGN_S, self._timers.update_interval_s / 4)
-        gap = every if self._online.get(vehicle) == epoch else UNSETTLED_S
-        if now - self._asked.get(vehicle, -1e9) >= gap:
-            self._asked[vehicle] = now
+        """Telemetry or a response came in a session."""
+        sign = Sign(epoch, self._clock(), by, measured_us)
+        if self._liveness.note(vehicle, sign):
             self._heard.sign(vehicle, sign)
             self._wake.set()
 
@@ -387,7 +377,7 @@ class Registrar:
     async def _sweep(self, connection: Connection) -> float:
         """Let deadlines take effect, a part of them: claims go between; seconds until the next look."""
         outcome = await self._register.sweep(
-            connection, self._signs.get, age_s=self._age_s, waiting=self._heard.claims
+            connection, self._liveness.last, age_s=self._age_s, waiting=self._heard.claims
         )
         self._done(outcome)
         if outcome.more:
@@ -458,11 +448,7 @@ class Registrar:
 
     def _done(self, outcome: Outcome) -> None:
         """After COMMIT: remember, publish, page."""
-        for vehicle, registration in outcome.now.items():
-            if registration.state is PresenceState.ONLINE:
-                self._online[vehicle] = registration.epoch
-            else:
-                self._online.pop(vehicle, None)
+        self._liveness.registered(outcome.now)
         for duty in self._duties:
             duty.registered(outcome.now)
         self._metrics.changes.inc(outcome.changes)
