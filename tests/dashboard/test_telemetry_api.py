@@ -7,6 +7,7 @@ import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -52,17 +53,18 @@ async def get(running: Running, path: str, **params: object) -> dict[str, object
     return found
 
 
+async def every_page(running: Running, path: str, **params: object) -> list[dict[str, Any]]:
+    """The answers from the first page to the last."""
+    found = [await get(running, path, **params)]
+    while found[-1]["next_cursor"] is not None:
+        found.append(await get(running, path, **params, cursor=found[-1]["next_cursor"]))
+    return found
+
+
 async def test_raw_readings_page_through_without_loss(driven: Running) -> None:
-    seen = []
-    cursor: object = ""
-    while cursor is not None:
-        extra = {"cursor": cursor} if cursor else {}
-        answer = await get(driven, "vehicles/a/telemetry", limit=4, signals="speed,odd", **extra)
-        items = answer["items"]
-        assert isinstance(items, list)
-        seen += items
-        cursor = answer["next_cursor"]
-        assert answer["units"] == {"speed": "km/h", "odd": ""}
+    pages = await every_page(driven, "vehicles/a/telemetry", limit=4, signals="speed,odd")
+    assert [page["units"] for page in pages] == [{"speed": "km/h", "odd": ""}] * 3
+    seen = [item for page in pages for item in page["items"]]
     assert [item["seq"] for item in seen] == list(range(1, 11))
     assert seen[3]["signals"] == {"speed": 30.0, "odd": {"x": 3}}
     assert seen[3]["time"] == "2026-11-20T09:00:03Z"
@@ -132,15 +134,8 @@ async def test_readings_with_a_wrong_clock_stay_out_of_buckets(driven: Running) 
 
 
 async def test_across_vehicles(driven: Running) -> None:
-    seen = []
-    cursor: object = ""
-    while cursor is not None:
-        extra = {"cursor": cursor} if cursor else {}
-        answer = await get(driven, "telemetry", limit=4, signals="speed", **extra)
-        items = answer["items"]
-        assert isinstance(items, list)
-        seen += [(item["vehicle"], item["seq"]) for item in items]
-        cursor = answer["next_cursor"]
+    pages = await every_page(driven, "telemetry", limit=4, signals="speed")
+    seen = [(item["vehicle"], item["seq"]) for page in pages for item in page["items"]]
     assert seen == [("a", n) for n in range(1, 11)] + [("b", n) for n in range(1, 4)]
     only = (await get(driven, "telemetry", vehicles="b,c", bucket="1m", signals="speed", agg="avg"))["items"]
     assert only == [
