@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.clock import DAY_US, ROLLOVER_US, date, earliest, origin_of
+from ingest.clock import DAY_US, ROLLOVER_US, Dated, date, earliest, origin_of
 from ingest.quality import EARLIEST_US, FUTURE_US
 
 NOW = 1_795_200_000_000_000  # 2026-11-20
@@ -121,3 +121,15 @@ def test_an_uptime_that_cannot_be_says_nothing() -> None:
 def test_an_uptime_of_a_lifetime_is_not_believed() -> None:
     assert origin_of(None, NOW, 2**53) is None
     assert earliest(NOW - HOUR, NOW, 2**53) == NOW - HOUR
+
+
+def test_the_uptime_gives_no_time_ahead_of_the_arrival() -> None:
+    """The origin may be a little late: it is known by the messages that came so far."""
+    found = date([5 * SECOND], [10_000], NOW, NOW + 50 * SECOND)
+    assert (found.times_us, found.corrected) == ([NOW], [0])
+
+
+def test_a_clock_that_agrees_with_the_uptime_is_not_believed_far_ahead_of_the_arrival() -> None:
+    true = NOW + FUTURE_US - SECOND
+    assert date([true + 2 * SECOND], [0], NOW, true).corrected == [0]
+    assert date([true], [0], NOW, true) == Dated([true])

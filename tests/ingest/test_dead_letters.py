@@ -11,7 +11,7 @@ from fleetcell.contract.ledger import from_multirange
 from fleetcell.contract.messages import Event, Sample, Telemetry, encode, encode_msgpack
 from fleetcell.contract.topics import Channel
 from ingest.batch import Batch, Rejection
-from ingest.dead_letters import dead_letters
+from ingest.dead_letters import dead_letters, distinct
 from ingest.metrics import Metrics
 from ingest.pools import Database
 from ingest.replay import Replay, replay
@@ -100,6 +100,26 @@ async def test_what_came_in_again_meanwhile_is_not_stored_twice(connection: Conn
     assert await connection.fetchval("SELECT count(*) FROM fleet.telemetry") == 3
 
 
+async def test_of_a_message_that_can_be_read_now_only_a_bad_sample_is_left(connection: Connection) -> None:
+    ids = await provision(connection, "car")
+    good, bad = encode(sample(1)), b'{"seq":2,"ts":"yesterday","s":{}}'
+    payload = b'{"boot":"%s","epoch":1,"samples":[%s,%s]}' % (new_boot().encode(), good, bad)
+    await put(connection, ids, refused("car", payload))
+    whole, single = await replayed(connection)
+    assert (whole.readings, whole.why) == (1, None)
+    assert "yesterday" in str(single.why)
+    assert await connection.fetchval("SELECT payload FROM fleet.dead_letter") == bad
+
+
+async def test_what_was_written_as_json_is_read_as_json(connection: Connection) -> None:
+    """The database refused it, and it had come as MessagePack."""
+    ids = await provision(connection, "car")
+    packed = encode_msgpack(Telemetry(new_boot(), 1, [sample(1)]))
+    await put(connection, ids, condemned("car", packed, encode(sample(1)), Channel.TELEMETRY_MP))
+    (found,) = await replayed(connection)
+    assert (found.readings, found.why) == (1, None)
+
+
 async def test_what_is_still_refused_stays_with_its_reason(connection: Connection) -> None:
     ids = await provision(connection, "car", "bus")
     boot = new_boot()
@@ -127,9 +147,9 @@ async def test_the_same_bytes_of_two_boots_are_two_letters() -> None:
     batch = Batch()
     for boot in boots:
         batch.add(arrival("car", b'{"boot":"%s","epoch":1,"samples":[%s]}' % (boot.encode(), raw)))
-    assert [(letter.boot, letter.payload) for letter in dead_letters(batch)] == [
-        (boot, raw) for boot in boots
-    ]
+    found = dead_letters(batch)
+    assert [(letter.boot, letter.payload) for letter in found] == [(boot, raw) for boot in boots]
+    assert len(distinct(found)) == 2
 
 
 @pytest.mark.parametrize(("days", "mebibytes", "left"), [(30, 1, 3), (2, 100, 2), (30, 100, 6)])

@@ -82,6 +82,20 @@ async def test_the_same_time_with_other_values_is_another_reading(connection: Co
     assert stored.conflicts == 2
 
 
+async def test_what_is_older_than_a_day_is_not_compared(connection: Connection) -> None:
+    """The retention may have removed the first one."""
+    ids, boot, old_us = await provision(connection, "car"), new_boot(), NOW_US - 25 * HOUR
+    event = Event(boot, 1, 9, old_us // 1000, "dtc", {"code": "P0301"})
+    readings = arrival("car", telemetry(boot, drive(1, 3, since_us=old_us)))
+    for what in (readings, arrival("car", encode(event), Channel.EVENT)):
+        await put(connection, ids, what)
+        await connection.execute("DELETE FROM fleet.telemetry")
+        await connection.execute("DELETE FROM fleet.event")
+        again = await put(connection, ids, what)
+        assert (again.conflicts, again.readings, again.events) == (0, 0, 0)
+        assert again.duplicates
+
+
 async def test_two_readings_of_one_number_in_one_transaction(connection: Connection) -> None:
     ids, boot = await provision(connection, "car"), new_boot()
     one, other = telemetry(boot, drive(1, 3)), telemetry(boot, drive(2, 4, since_us=NOW_US - 100 * SECOND))

@@ -91,6 +91,27 @@ def test_wrong_clocks_are_quarantined_and_count_as_received() -> None:
     assert (sum(outcome.lateness[1:]), outcome.max_late_us) == (0, 0), "a clock that is wrong is not late"
 
 
+def test_what_was_stored_with_a_right_clock_is_not_quarantined_by_a_repetition() -> None:
+    held = LedgerRow(received=((1, 2),))
+    outcome = settle(held, [upload([1, 2, 3], times_us=[1000, NOW_US, 1000])])
+    assert (outcome.row.quarantined, outcome.duplicates) == (((3, 3),), 2)
+
+
+def test_a_number_is_evicted_or_a_dead_letter() -> None:
+    both = Upload(
+        topic("car"), BOOT, 1, NOW_US, [], [], [], bad=[BadSample(4, b"{}", "bad")], evicted=((3, 5),)
+    )
+    row = settle(LedgerRow(), [both]).row
+    assert (row.dead, row.evicted) == (((4, 4),), ((3, 3), (5, 5)))
+
+
+def test_what_was_redated_is_not_compared_when_it_comes_again() -> None:
+    """Its time here is not the one that it comes with."""
+    held = LedgerRow(received=((1, 4),), quarantined=((2, 2),), corrected=((3, 3),))
+    outcome = settle(held, [upload([1, 2, 3, 4])])
+    assert fresh_seqs(outcome.repeated) == [1, 4]
+
+
 def test_an_event_takes_its_number_once() -> None:
     event = StoredEvent(2, NOW_US, "dtc", b"{}")
     one = Upload(topic("car"), BOOT, 1, NOW_US, [], [], [], events=[event])
