@@ -76,7 +76,7 @@ INSERT = """
 
 
 async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
-    share = seconds / 6 / TURNS
+    share = seconds / 7 / TURNS
     turns: list[dict[str, float]] = []
     async with postgres() as dsn:
         connection = await connect(dsn)
@@ -91,7 +91,7 @@ async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
             single = await our_rate(connection, dsn, share, 1)
             faulty = await our_rate(connection, dsn, share, 10, faults=0.05)
             say(f"turn {turn + 1} of {TURNS}: by hand, and workers")
-            by_hand = await by_hand_rate(connection, ids, share, 10)
+            by_hand, by_hand_single = [await by_hand_rate(connection, ids, share, count) for count in (10, 1)]
             one, two = [await workers_rate(connection, dsn, share, count) for count in (1, 2)]
             turns.append(
                 {
@@ -102,6 +102,7 @@ async def run(seconds: float, say: Callable[[str], None]) -> dict[str, object]:
                     "floor_ratio_faults": faulty.per_s / floor,
                     "two_workers_ratio": two / one,
                     "vs_handwritten": ours.per_s / by_hand,
+                    "vs_handwritten_1_sample": single.per_s / by_hand_single,
                     "rows_per_s_1_sample": single.per_s,
                     "cpu_s_per_million_rows": ours.cpu_us,
                     "cpu_s_per_million_rows_1_sample": single.cpu_us,

@@ -172,11 +172,14 @@ def _by_shape(groups: Mapping[Key, list[Upload]], chosen: Sequence[Key]) -> list
     for key in chosen:
         shapes = {getattr(upload.signals, "shape", None) for upload in groups[key]}
         found[shapes.pop() if len(shapes) == 1 else None].append(key)
-    large = [keys for shape, keys in found.items() if shape is not None and len(keys) >= _WORTH_IT]
+    large: list[Sequence[Key]] = [
+        keys for shape, keys in found.items() if shape is not None and len(keys) >= _WORTH_IT
+    ]
     if len(found) == len(large) == 1:
         return [chosen]
     alone = {key for keys in large for key in keys}
-    return [*large, [key for key in chosen if key not in alone]]
+    others = [key for key in chosen if key not in alone]
+    return [*large, others] if others or not large else large
 
 
 def finish(steps: Generator[None, None, T]) -> T:
