@@ -200,7 +200,7 @@ def sides_of(text: str | None) -> tuple[float, ...] | tuple[None, ...]:
     return (None,) * 4 if box is None else (box.west, box.south, box.east, box.north)
 
 
-def _only_known(connection: HTTPConnection) -> None:
+async def _only_known(connection: HTTPConnection) -> None:  # else FastAPI runs it in a thread
     """Refuse parameters that a path does not have: a misspelt filter would show everything."""
     route = connection.scope.get("route")
     dependant = getattr(route, "dependant", None)

@@ -31,7 +31,7 @@ class Services:
     roads_file: Path | None
 
 
-def _services(connection: HTTPConnection) -> Services:
+async def _services(connection: HTTPConnection) -> Services:  # else FastAPI runs it in a thread
     services = connection.app.state.services
     assert isinstance(services, Services)
     return services

@@ -105,7 +105,7 @@ async def vehicles(
     wrong = [name for name in states or () if name not in STATES]
     if wrong:
         raise BadRequestError(f"unknown state {', '.join(map(repr, wrong))}: {', '.join(STATES)}")
-    after = decode_key(cursor, str)
+    (after,) = decode_key(cursor, str) or (None,)
     rows = await services.database.fetch(
         "vehicles",
         states,
@@ -114,7 +114,7 @@ async def vehicles(
         *parameters.sides_of(bbox),
         revoked,
         shapes.SILENT_AFTER_S,
-        after[0] if after else None,
+        after,
         limit + 1,
     )
     found = [vehicle_of(row) for row in rows]
