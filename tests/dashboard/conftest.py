@@ -81,8 +81,9 @@ async def serving(settings: DashboardSettings, database: Database, fleet: Fleet)
         assert settings.admin_key_file is not None
         key = settings.admin_key_file.read_text().strip()
         headers = {"Authorization": f"Bearer {key}"}
+        # verify: certificates are read anew for each client, 30 ms that nobody needs on http
         async with httpx.AsyncClient(
-            base_url=url, headers=headers, timeout=PATIENCE_S, trust_env=False
+            base_url=url, headers=headers, timeout=PATIENCE_S, trust_env=False, verify=False
         ) as api:
             yield Running(url, api, key, dashboard, database, fleet)
 
