@@ -189,6 +189,10 @@ async def test_an_alert_is_found_by_the_crossing_that_it_moved_to(connection: Co
     held = await connection.fetchrow("SELECT at, holds_at FROM api.alerts")
     assert held is not None
     assert held["holds_at"] - held["at"] == timedelta(seconds=29 - (40 - 60))
+    await drop(connection, begin)
+    assert len(await alerts(connection)) == 1
+    await drop(connection, begin + timedelta(days=1))
+    assert await alerts(connection) == [], "past the retention"
 
 
 async def test_a_history_is_pending_until_it_is_derived(connection: Connection) -> None:
@@ -262,6 +266,18 @@ async def test_retention_keeps_the_beginning_of_a_visit_that_goes_on(connection:
     assert await differences(connection) == []
     await drop(connection, HISTORY + timedelta(days=1))
     assert await visits(connection) == []
+
+
+async def test_retention_takes_the_visits_before_the_one_that_goes_on(connection: Connection) -> None:
+    await adopt_rules(connection, RULES)
+    ids = await provision(connection, "car")
+    await fence(connection)
+    day = [at(HISTORY, n * 600.0, 400.0 if n in {0, 2} else 0.0, n + 1) for n in range(12)]
+    await put(connection, ids, "car", day, new_boot())
+    await settle(connection)
+    assert [row[2:4] for row in await visits(connection)] == [(600.0, 1200.0), (1800.0, None)]
+    await drop(connection, HISTORY + timedelta(seconds=4000))
+    assert [row[2:4] for row in await visits(connection)] == [(1800.0, None)]
 
 
 @pytest.mark.parametrize(
