@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetcell.contract.messages import ClaimKind
+from tests.vehicle_sim.helsinki import HELSINKI as NETWORK
 from vehicle_sim import app, simulation
 from vehicle_sim.app import RunOptions, run_simulation
 from vehicle_sim.delivery import DeliveryPolicy
 from vehicle_sim.mobility import ALWAYS_OUT, ERRANDS, Drive
 from vehicle_sim.power import PowerPolicy
-from vehicle_sim.roads import load
 from vehicle_sim.run import sleepers, vehicle_names
 from vehicle_sim.simulation import Simulation
 from vehicle_sim.tasks import end
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from vehicle_sim.roads import RoadNetwork
     from vehicle_sim.session import VehicleUnit
 
-NETWORK: Final = load()
 SEED: Final = 11
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.vehicle_sim.helsinki import HELSINKI
 from tests.vehicle_sim.links.virtual import bulk, size
-from vehicle_sim import roads
 from vehicle_sim.links import PROFILES, check_profile, load
 from vehicle_sim.links.air import Change, Direction
 from vehicle_sim.links.errors import LinkError
@@ -91,13 +91,12 @@ def test_a_trace_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_profile_tunnel_has_the_tunnels_of_the_roads_and_the_built_in_one() -> None:
-    network = roads.load()
     corners = BUILT_IN[0].corners
     middle = (sum(lon for lon, _ in corners) / len(corners), sum(lat for _, lat in corners) / len(corners))
-    (mapped,) = [road for road in network.roads if road.tunnel][:1]
+    (mapped,) = [road for road in HELSINKI.roads if road.tunnel][:1]
     for name, lost in (("tunnel", True), ("storm", True), ("lte", False)):
         for lon, lat in (middle, mapped.at(mapped.length_m / 2)[:2]):
-            links = load(name, 1, network.roads)
+            links = load(name, 1, HELSINKI.roads)
             link = links.make("car")
             link.move(24.9500, 60.1650, 0.0)
             link.move(lon, lat, 5.0)

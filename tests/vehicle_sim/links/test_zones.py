@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely import Point, Polygon
 
-from vehicle_sim import roads
+from tests.vehicle_sim.helsinki import HELSINKI
 from vehicle_sim.links.tunnels import BUILT_IN
 from vehicle_sim.links.zones import road_tunnels, zone
 from vehicle_sim.mobility import Drive
@@ -31,10 +31,9 @@ def test_two_corners_make_no_zone() -> None:
 
 
 def test_the_tunnels_of_the_roads_become_zones() -> None:
-    network = roads.load()
-    zones = road_tunnels(network.roads)
+    zones = road_tunnels(HELSINKI.roads)
     assert {found.name for found in zones} == {"Siltavuorenpenger"}
-    for road in network.roads:
+    for road in HELSINKI.roads:
         lon, lat, _ = road.at(road.length_m / 2)
         if road.tunnel:
             assert any(found.covers(lon, lat) for found in zones)
@@ -43,10 +42,9 @@ def test_the_tunnels_of_the_roads_become_zones() -> None:
 
 def test_vehicles_of_the_demo_drive_into_the_built_in_tunnel_and_stay_for_long_enough() -> None:
     """Longer than one and a half keep-alive intervals of 20 s, within ten minutes."""
-    network = roads.load()
     longest = 0
     for number in range(25):
-        drive, inside = Drive(network, f"demo:{number}"), 0
+        drive, inside = Drive(HELSINKI, f"demo:{number}"), 0
         for _ in range(600):
             signals = drive.advance(1.0)
             inside = inside + 1 if BUILT_IN[0].covers(signals["lon"], signals["lat"]) else 0  # type: ignore[arg-type]  # floats

@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from pyproj import Geod
 
 from fleetcell.contract.signals import check_signals
+from tests.vehicle_sim.helsinki import HELSINKI as NETWORK
 from vehicle_sim.mobility import ERRANDS, Combustion, Drive, Electric, Traffic
 from vehicle_sim.mobility.drive import Shown
 from vehicle_sim.mobility.following import TICK_S
-from vehicle_sim.roads import load
 
 GEOD = Geod(ellps="WGS84")
-NETWORK = load()
 SEEDS = st.integers(0, 2**32)
 A_CODE_APPEARS = 71  # the seed of a vehicle with a trouble code in the 99th second
 HARDEST = 2.7  # m/s², the briskest driver's brakes, and rounding

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.vehicle_sim.helsinki import HELSINKI as NETWORK
 from vehicle_sim.mobility.driver import Driver, Plan, plan_route
 from vehicle_sim.mobility.kinds import CAR, KINDS, Manners
 from vehicle_sim.mobility.routing import choose_route
-from vehicle_sim.roads import RoadNetwork, load
+from vehicle_sim.roads import RoadNetwork
 from vehicle_sim.roads.network import Road
 from vehicle_sim.roads.tags import Control
 
-NETWORK = load()
 DRIVER = Driver(accelerate=1.5, brake=2.0, lateral=2.0, limit_share=1.0)
 
 

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.vehicle_sim.helsinki import HELSINKI as NETWORK
 from tests.vehicle_sim.roads.grids import grid
 from vehicle_sim.mobility.routing import choose_route
-from vehicle_sim.roads import RoadNetwork, RoadsError, load
-
-NETWORK = load()
+from vehicle_sim.roads import RoadNetwork, RoadsError
 
 
 @given(

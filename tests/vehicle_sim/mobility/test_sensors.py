@@ -9,15 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
 
+from tests.vehicle_sim.helsinki import HELSINKI as NETWORK
 from vehicle_sim.mobility import ClockErrors, DeviceClock, Drive, GnssErrors
 from vehicle_sim.mobility.condition import TYRES, Condition
 from vehicle_sim.mobility.device_clock import WEEK_ROLLOVER_MS, Jump
 from vehicle_sim.mobility.gnss import Fix, Gnss
 from vehicle_sim.mobility.kinds import CAR, TRUCK
-from vehicle_sim.roads import load
 
 GEOD = Geod(ellps="WGS84")
-NETWORK = load()
 HERE = (60.17, 24.94)
 NOW_MS = 1_790_000_000_000
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.vehicle_sim.helsinki import HELSINKI
 from tests.vehicle_sim.roads.grids import grid
 from vehicle_sim.mobility import ALWAYS_OUT, Drive, Traffic
 from vehicle_sim.mobility.driver import Plan
@@ -18,13 +19,11 @@ from vehicle_sim.mobility.junctions import STOP_LINE_M
 from vehicle_sim.mobility.kinds import CAR, ERRANDS, KINDS, Habit, kind_of, with_habit
 from vehicle_sim.mobility.lights import CYCLE_S, Lights
 from vehicle_sim.mobility.vehicle import Doing, Vehicle
-from vehicle_sim.roads import load
 from vehicle_sim.roads.tags import Control
 
 if TYPE_CHECKING:
     from vehicle_sim.roads import RoadNetwork
 
-HELSINKI = load()
 GRID = grid(4, 120.0, no_turns=True)
 NETWORKS = {"helsinki": HELSINKI, "grid": GRID}
 BUSY = Habit((60.0, 400.0), (10.0, 60.0), 0.5)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
+from tests.vehicle_sim.helsinki import HELSINKI as NETWORK
 from vehicle_sim.roads import HELSINKI, RoadNetwork, RoadsError, load
 from vehicle_sim.roads.format import (
     ATTRIBUTION,
@@ -23,7 +24,6 @@ from vehicle_sim.roads.network import corner_radius_m
 from vehicle_sim.roads.tags import Control
 
 GEOD = Geod(ellps="WGS84")
-NETWORK = load()
 
 
 def road(start: int, end: int, points: list[Position], **properties: object) -> Feature:
