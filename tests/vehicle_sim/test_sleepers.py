@@ -23,6 +23,8 @@ from vehicle_sim.tasks import end
 from vehicle_sim.unit import PresencePolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fleetcell.contract.messages import Sample
     from tests.vehicle_sim.small_platform import SmallPlatform
     from vehicle_sim.mobility import ClockErrors, GnssErrors, Habit, Kind, Traffic
@@ -139,9 +141,10 @@ async def test_sleepers_of_a_run_park_after_each_trip(
         traffic: Traffic,
         gnss: GnssErrors | None,
         clock: ClockErrors | None,
+        may_begin: Callable[[float, float], bool] | None,
     ) -> Drive:
         habits.append(habit)
-        assert (gnss, clock) == (None, None)
+        assert (gnss, clock, may_begin) == (None, None, None)
         return Drive(network, seed, habit=habit, kind=kind, traffic=traffic)
 
     monkeypatch.setattr("vehicle_sim.mobility.Drive", noting)
