@@ -13,7 +13,7 @@ from fleetcell.contract.messages import Event, Sample, Telemetry, encode, encode
 from fleetcell.contract.topics import Channel
 from ingest.batch import Batch
 from ingest.clock import ROLLOVER_US
-from ingest.database import connect
+from ingest.database import connect, statement
 from ingest.identities import IdentityWatch
 from ingest.metrics import Metrics
 from ingest.pools import Database
@@ -80,6 +80,7 @@ async def test_the_same_time_with_other_values_is_another_reading(connection: Co
     await put(connection, ids, arrival("car", telemetry(boot, drive(1, 3))))
     stored = await put(connection, ids, arrival("car", telemetry(boot, drive(1, 3, speed=51.0))))
     assert stored.conflicts == 2
+    assert await connection.fetchval(statement("shared_identities")) == 1, "may be two units"
 
 
 async def test_what_is_older_than_a_day_is_not_compared(connection: Connection) -> None:

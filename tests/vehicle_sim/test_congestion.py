@@ -80,6 +80,14 @@ def test_what_waits_long_on_every_way_is_no_queue_and_a_way_that_became_longer_i
     assert in_flight(window, now) == MOST
 
 
+def test_the_least_of_a_period_counts_in_the_next_one_too() -> None:
+    window = Window(MOST)
+    window.acked(0.0, 0.1)
+    window.begin(FORGET_S, 2.0)
+    window.acked(FORGET_S + 1.0, FORGET_S + 2.0)
+    assert in_flight(window, FORGET_S + 10.0) == 1, "it waited for 0.9 s"
+
+
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 5), st.floats(0, 60)), max_size=40))
 def test_whatever_comes_the_next_batch_may_be_sent_before_long(
     steps: list[tuple[bool, float, float]],

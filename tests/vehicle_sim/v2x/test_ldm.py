@@ -170,6 +170,17 @@ def test_an_event_that_is_over_does_not_come_back(how: str) -> None:
     assert actions(ldm, 1100) == set()
 
 
+def test_an_end_is_known_as_long_as_anybody_may_repeat_what_it_ended() -> None:
+    """The end tells of the first detection, which is valid for a shorter time than the last one."""
+    ldm = Ldm()
+    hear(ldm, denm(1, 1, 20_000), 20_000)
+    end = making.denm(hazard(1, 1), ITS + 21_000, terminated="isCancellation")
+    assert hear(ldm, end, 21_000) is None
+    assert actions(ldm, 34_000) == set()
+    assert hear(ldm, denm(1, 1, 20_000), 35_000) is None
+    assert actions(ldm, 35_000) == set()
+
+
 def test_the_end_may_come_first() -> None:
     ldm = Ldm()
     hear(ldm, making.denm(hazard(1, 1), ITS + 1000, terminated="isCancellation"), 1000)
