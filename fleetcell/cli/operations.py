@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import SecretStr
 from rich.table import Table
 
 from fleetcell.cli.common import DEFAULT_DATA, DataDir, console, layout, print_error
@@ -47,6 +46,8 @@ def check_config(
     ] = None,
 ) -> None:
     """Check the environment and list every setting with its value; secrets are not shown."""
+    from pydantic import SecretStr
+
     from fleetcell.settings import PREFIX, SERVICES, load
 
     if service is not None and service not in SERVICES:
