@@ -88,6 +88,15 @@ def test_replace_puts_other_records_in_place(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
+def test_what_a_killed_rewrite_left_is_not_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "log.new").write_bytes(encode(1, b"from before"))
+    log = Journal(tmp_path / "log")
+    log.open()
+    log.replace([(1, b"kept")])
+    log.close()
+    assert [record.body for record in Journal(tmp_path / "log").open()[0]] == [b"kept"]
+
+
 def test_a_write_that_fails_leaves_the_file_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

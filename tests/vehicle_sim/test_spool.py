@@ -91,6 +91,18 @@ def test_a_restart_in_one_process_is_a_power_up_too(tmp_path: Path) -> None:
     again.close()
 
 
+def test_restarts_leave_no_files_of_what_was_settled(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    for _ in range(4):
+        boot = spool.current.boot
+        spool.append(b"one")
+        spool.settle(boot, ((1, 1),))
+        spool.restart()
+        assert [log.boot for log in spool.boots] == [boot, spool.current.boot]
+    assert len(list(tmp_path.glob("*.log"))) == 2
+    spool.close()
+
+
 def test_an_acknowledgement_for_more_than_was_made_settles_what_was(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     spool.append(b"one")

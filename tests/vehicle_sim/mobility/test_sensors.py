@@ -163,6 +163,25 @@ def test_a_jump_is_known_by_its_date_and_ends(seed: int, jump: Jump) -> None:
     assert longest <= 200  # jumps may follow each other
 
 
+def test_after_a_jump_the_clock_is_set() -> None:
+    errors = ClockErrors(
+        drift_ppm=(1000.0, 1000.0),
+        set_every_s=0,
+        jump_every_s=900.0,
+        jump_s=(30.0, 60.0),
+        jumps=(Jump.EPOCH,),
+    )
+    clock, wrong_before, ends, before = DeviceClock(errors, 1), False, 0, 0.0
+    for second in range(7200):
+        off = clock.read(float(second), NOW_MS + second * 1000) - (NOW_MS + second * 1000)
+        wrong = off < -2000 * 1000
+        if wrong_before and not wrong:
+            ends += 1
+            assert 0 <= off <= 2, f"{before} ms before it"
+        wrong_before, before = wrong, before if wrong else off
+    assert ends > 3
+
+
 def test_a_drive_dates_its_readings_by_its_own_clock() -> None:
     right = Drive(NETWORK, 1)
     wrong = Drive(NETWORK, 1, clock=ClockErrors(jump_every_s=1.0, jump_s=(1e6, 1e6), jumps=(Jump.EPOCH,)))
