@@ -28,6 +28,7 @@ import yaml
 from filelock import FileLock
 
 from tests.mosquitto_server import find_program
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[1]
 BROKERS = ROOT / "deploy" / "brokers"
@@ -74,17 +75,6 @@ class Server:
 
 # Those that this process started; another may be the one that stops them.
 _started: list[subprocess.Popen[bytes]] = []
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports: list[int] = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def start_mosquitto(directory: Path, *, extra: str = "") -> Server:

@@ -6,11 +6,8 @@ listed at the end of a run. With REQUIRE_ALL=1 (as in CI) a skip is a failure.
 
 import asyncio
 import os
-import random
-import socket
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import hypothesis
@@ -18,6 +15,7 @@ import pytest
 import uvloop
 
 from tests.mosquitto_server import Mosquitto
+from tests.ports import free_port
 
 pytest_plugins = ["tests.postgres_servers", "tests.broker_servers"]
 
@@ -104,22 +102,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line("On Debian, `make test` as root installs what these need.")
 
 
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    """A function that names a TCP port of 127.0.0.1 that was free a moment ago; each time another."""
-    given: set[int] = set()
-
-    def choose() -> int:
-        while True:
-            # Not one of the kernel's choice: below its range, no outgoing connection takes it meanwhile.
-            port = random.SystemRandom().randrange(10_000, 32_000)
-            with socket.socket() as probe, suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                if port not in given:
-                    given.add(port)
-                    return port
-
-    return choose
+@pytest.fixture(name="free_port")
+def choose_port() -> Callable[[], int]:
+    """A function that names a free TCP port of 127.0.0.1, each time another."""
+    return free_port
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -30,6 +29,7 @@ import pytest
 from ingest.database import migrate
 from ingest.embedded import EmbeddedPostgres
 from ingest.tier import Tier
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -142,9 +142,7 @@ class TimescaleServer:
     def run_postgres(self, *, preload: bool = True) -> None:
         """Run the cluster until it answers; with the library of TimescaleDB loaded, or without."""
         assert self._home is not None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port()
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self._port,

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from tests.ports import free_ports
+
 READY_S = 90.0
 PATIENCE_S = 60.0
 
@@ -126,8 +128,10 @@ def command(*arguments: str) -> list[str]:
 @contextmanager
 def running_platform(data: Path, *arguments: str, **environment: str) -> Iterator[RunningPlatform]:
     """`fleetcell up` on free ports, stopped cleanly in the end."""
+    flags = ("--port", "--ws-port", "--mqtt-port")
+    ports = [word for flag, port in zip(flags, free_ports(3), strict=True) for word in (flag, str(port))]
     process = subprocess.Popen(
-        command("up", "--data", str(data), "--port", "0", "--ws-port", "0", "--mqtt-port", "0", *arguments),
+        command("up", "--data", str(data), *ports, *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

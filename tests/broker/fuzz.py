@@ -17,7 +17,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -36,6 +35,7 @@ from fleetcell.contract.topics import Role
 from tests.broker.fuzz_cases import HOSTILE, plan
 from tests.broker.fuzz_healthy import Control, secret
 from tests.broker.raw_client import DISCONNECT_PACKET, connect_packet
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ class Target:
         credentials, key_file = self._folder / "credentials.json", self._folder / "credentials.key"
         credentials.write_bytes(encode_file(CredentialsFile(units, services)))
         key_file.write_bytes(KEY)
-        self.mqtt_port, self.ws_port, self._metrics_port = (_free_port() for _ in range(3))
+        self.mqtt_port, self.ws_port, self._metrics_port = free_ports(3)
         environment = {
             "FLEETCELL_MQTT_PORT": str(self.mqtt_port),
             "FLEETCELL_WS_PORT": str(self.ws_port),
@@ -369,13 +369,6 @@ class Run:
     def _fault(self, is_one: bool, text: str) -> None:
         if is_one:
             self.report.faults.append(text)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def main(arguments: list[str] | None = None) -> int:

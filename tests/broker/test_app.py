@@ -23,6 +23,7 @@ from fleetcell.mqtt import Message, MqttBridge, Will
 from tests.broker.conftest import Accounts, secret
 from tests.broker.raw_client import PATIENCE_S, PUBACK, RawClient
 from tests.broker.raw_client import Will as RawWill
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -88,11 +89,7 @@ async def process(accounts: Accounts, free_ports: tuple[int, int, int]) -> Async
 
 @pytest.fixture
 def free_ports() -> tuple[int, int, int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    ports = [found.getsockname()[1] for found in sockets]
-    for found in sockets:
-        found.close()
-    return ports[0], ports[1], ports[2]
+    return free_port(), free_port(), free_port()
 
 
 async def test_sigterm_stops_and_publishes_no_wills(

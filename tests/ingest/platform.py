@@ -31,6 +31,7 @@ from fleetcell.settings import BrokerSettings, IngestSettings
 from ingest.app import Service
 from ingest.database import connect
 from tests.ingest.units import REGION
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -58,7 +59,7 @@ class Platform:
         self._key_file = directory / "credentials.key"
         self._services_file = directory / "services.json"
         self._changes = settings
-        self._ports = (0, 0)
+        self._ports = free_ports(2)  # the same after a restart
         self._broker: Broker | None = None
         self._serving: asyncio.Task[None] | None = None
         self._units: list[Unit] = []
@@ -89,7 +90,6 @@ class Platform:
         settings = BrokerSettings(**fields)
         self._broker = Broker(amqtt_config(settings), Limits())
         await self._broker.start()
-        self._ports = self._broker.addresses["websocket"][1], self._broker.addresses["default"][1]
         self.url = f"mqtt://127.0.0.1:{self._ports[1]}"
 
     async def stop_broker(self) -> None:

@@ -37,7 +37,7 @@ def test_data_survives_a_restart_and_a_clean_stop_is_a_shutdown(tmp_path: Path) 
         assert before <= set(after)
         assert len(set(after)) == len(after)
         _second_up_on_the_same_directory_says_so(platform)
-    with running_platform(tmp_path, "--vehicles", "20", "--for", "2") as platform:
+    with running_platform(tmp_path, "--vehicles", "20", "--for", "2", *FREE_PORTS) as platform:
         assert platform.process.wait(60) == 0
     assert not list((tmp_path / "run").glob("*.pid"))
     assert not (tmp_path / "run" / "up.json").exists()

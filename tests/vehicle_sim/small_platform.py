@@ -41,6 +41,7 @@ from fleetcell.contract.presence import Registration, Timers, fold, to_state
 from fleetcell.contract.topics import Channel, Role
 from fleetcell.layout import Layout, UpFile, environment_of, write_private
 from fleetcell.mqtt import Backoff, Message, MqttBridge
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -55,7 +56,7 @@ class BrokerProcess:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.ws_port, self.mqtt_port = free_port(), free_port()
+        self.ws_port, self.mqtt_port = free_ports(2)
         self.units: dict[str, str] = {}  # vehicle -> MAC
         self._services: dict[str, ServiceCredential] = {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -99,14 +100,6 @@ class BrokerProcess:
         """Replace the credentials file, which the broker watches."""
         content = CredentialsFile(units=self.units, services=self._services)
         write_private(self.directory / "credentials.json", encode_file(content))
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _is_again(claim: Claim, known: Claim) -> bool:
@@ -256,7 +249,7 @@ class SmallPlatform:
         self.broker = broker
         self.region = region
         self.layout = Layout(data_dir)
-        self.api_port = free_port()
+        self.api_port = 0
         self.vehicles: set[str] = set()
         self.revoked: set[str] = set()
         self.posts: list[dict[str, Any]] = []
@@ -307,8 +300,8 @@ class SmallPlatform:
 
     async def _start_api(self) -> None:
         listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.api_port))
+        listener.bind(("127.0.0.1", 0))
+        self.api_port = listener.getsockname()[1]
         config = uvicorn.Config(self._application(), log_level="error", lifespan="off")
         self._api = _Server(config)
         self._tasks.append(asyncio.create_task(self._api.serve([listener])))

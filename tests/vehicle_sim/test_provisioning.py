@@ -11,7 +11,8 @@ import pytest
 
 from fleetcell.contract.errors import ConfigError
 from fleetcell.contract.messages import RegionEntry
-from tests.vehicle_sim.small_platform import ADMIN_KEY, free_port
+from tests.ports import free_port
+from tests.vehicle_sim.small_platform import ADMIN_KEY
 from vehicle_sim import provisioning
 from vehicle_sim.provisioning import Accounts, Platform, ProvisioningError, find_platform
 
