@@ -6,6 +6,7 @@ import asyncio
 import random
 import struct
 import sys
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -70,7 +71,8 @@ def test_commit_is_found_however_the_stream_is_cut(messages: list[bytes], data: 
     assert [is_commit for _, is_commit in found] == [False, *(part == COMMIT for part in messages)]
 
 
-async def through(dsn: str) -> tuple[Proxy, Connection]:
+@asynccontextmanager
+async def through(dsn: str) -> AsyncIterator[tuple[Proxy, Connection]]:
     """A connection through a proxy."""
     (folder,) = parse_qs(urlsplit(dsn).query)["host"]
     proxy = Proxy("database", f"{folder}/.s.PGSQL.5432", is_database=True)
@@ -78,7 +80,19 @@ async def through(dsn: str) -> tuple[Proxy, Connection]:
     parts = urlsplit(dsn)
     account = f"{parts.username}:{parts.password}"
     near = f"postgresql://{account}@127.0.0.1:{proxy.port}{parts.path}?sslmode=disable"
-    return proxy, await connect(near, timeout_s=PATIENCE_S)
+    try:
+        client = await connect(near, timeout_s=PATIENCE_S)
+        try:
+            yield proxy, client
+        finally:
+            client.terminate()
+    finally:
+        await proxy.stop()
+
+
+OPEN = """
+    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state ~ 'transaction'
+"""
 
 
 @pytest.mark.parametrize(("how", "committed"), [(AtCommit.ANSWER_LOST, True), (AtCommit.NEVER_SENT, False)])
@@ -87,18 +101,17 @@ async def test_a_cut_commit_is_done_or_not_and_the_client_cannot_tell(
 ) -> None:
     connection = await connect(plain_dsn)
     await connection.execute("CREATE TABLE thing (n integer)")
-    proxy, client = await through(plain_dsn)
-    proxy.hit_commit(how)
-    with pytest.raises(FAILURES):
-        async with client.transaction():
-            await client.execute("INSERT INTO thing VALUES (1)")
-    assert proxy.commits_hit == 1
-    async with asyncio.timeout(PATIENCE_S):  # the server may still be ending the transaction
-        while await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE state ~ 'transaction'"):
-            await asyncio.sleep(0.01)
+    async with through(plain_dsn) as (proxy, client):
+        proxy.hit_commit(how)
+        with pytest.raises(FAILURES):
+            async with client.transaction():
+                await client.execute("INSERT INTO thing VALUES (1)")
+        assert proxy.commits_hit == 1
+        async with asyncio.timeout(PATIENCE_S):  # the server may still be ending the transaction
+            while await connection.fetchval(OPEN):
+                await asyncio.sleep(0.01)
     assert await connection.fetchval("SELECT count(*) FROM thing") == committed
     connection.terminate()
-    await proxy.stop()
 
 
 class Echo:
