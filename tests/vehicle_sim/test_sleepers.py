@@ -75,14 +75,14 @@ class Lot:
         found = app._platform(options)
         self.fleet = app._fleet(options, found, policy, DeliveryPolicy(window_s=0.02), SEED, 20.0)
         self.fleet.claim_free(vehicle_names(), 1)
-        self._leaves_after_s = leaves_after_s
+        self.drive = parked_drive(leaves_after_s)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> VehicleUnit:
         await self.fleet.provision()
         (unit,) = self.fleet.units.values()
         power = PowerPolicy(active_s=0.3, sleep_s=3600, reading_s=0.1)
-        simulation = Simulation(self.fleet, {unit.vehicle: parked_drive(self._leaves_after_s)}, power)
+        simulation = Simulation(self.fleet, {unit.vehicle: self.drive}, power)
         self._tasks.append(asyncio.create_task(simulation.run()))
         return unit
 
@@ -100,7 +100,10 @@ async def test_a_parked_vehicle_sleeps_and_wakes_when_it_is_driven_away(
 ) -> None:
     monkeypatch.setattr(simulation, "_AWAKE_S", 0.0)
     gateway = platform.gateway
-    async with Lot(platform, leaves_after_s=1.5) as unit:
+    lot = Lot(platform, leaves_after_s=100.0)
+    async with lot as unit:
+        await gateway.until(lambda: gateway.state(unit.vehicle) == ("asleep", "sleep"))
+        lot.drive.advance(99.0)
         await gateway.until(lambda: gateway.state(unit.vehicle) == ("online", "woke"))
         await gateway.until(lambda: any(sample.s["speed"] for sample in readings(platform)))
     kinds = [claim.kind for _, claim in gateway.claims]
@@ -123,7 +126,7 @@ async def test_a_sleeper_is_woken_to_deliver_what_it_made_before_a_run_ends(
             await asyncio.sleep(0.01)
         assert lot.fleet.asleep == 1
         await lot.end()
-        assert await lot.fleet.drain(30)
+        assert await lot.fleet.drain(60)
     assert lot.fleet.tally.made == lot.fleet.tally.acked == platform.gateway.stored(unit.vehicle)
 
 
