@@ -51,6 +51,14 @@ def test_notes_and_what_they_changed_are_there_after_a_restart(tmp_path: Path) -
     assert again.unfinished == []
 
 
+def test_a_command_is_known_after_its_time_while_there_is_room(tmp_path: Path) -> None:
+    book = opened(tmp_path / "commands.log")
+    book.write(note(1), NOON)
+    book.write(note(2), NOON + timedelta(hours=1))
+    assert book.get("c1") == note(1)
+    book.close()
+
+
 def test_a_crash_at_every_byte_costs_only_what_was_not_acted_on(tmp_path: Path) -> None:
     """A note is acted on after it was written whole: those are all there, and none by halves."""
     path = tmp_path / "commands.log"

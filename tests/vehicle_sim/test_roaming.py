@@ -73,6 +73,22 @@ def test_on_a_border_a_unit_stays_with_the_gateway_that_serves_it() -> None:
         assert unit.target(4) is None
     unit.moved(*way[0])
     assert unit.target(5) == "a"
+    new = Roaming("a", entries, POLICY, random.Random(1), now=0.0)
+    new.moved(*way[beyond])
+    assert new.start() == "b"
+    new.connected()
+    assert new.target(1) is None, "it has begun there"
+
+
+def test_what_failed_once_is_forgotten_when_the_gateway_has_taken_the_unit() -> None:
+    unit = roaming()
+    for _ in range(5):
+        unit.failed("east", 0)
+    unit.arrived("east", 1000)
+    unit.arrived("west", 2000)
+    unit.moved(*EAST)
+    unit.failed("east", 3000)
+    assert unit.target(3000 + POLICY.retry_first_s * 1.25) == "east"
 
 
 def test_a_gateway_that_does_not_take_it_in_is_tried_again_later_and_later() -> None:

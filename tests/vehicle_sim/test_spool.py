@@ -164,6 +164,24 @@ def test_a_file_that_is_mostly_dead_is_rewritten(tmp_path: Path) -> None:
     assert again.previous == (boot, 1002)
 
 
+def test_a_rewritten_file_knows_what_was_evicted_and_its_last_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boot_log, "_COMPACT_AT", 200)
+    spool = opened(tmp_path)
+    boot = spool.current.boot
+    for _ in range(20):
+        spool.append(bytes(100))
+    spool.current.evict(((1, 3),))
+    spool.settle(boot, ((4, 20),))
+    (file,) = tmp_path.glob("*.log")
+    assert file.stat().st_size < 200
+    spool.close()
+    again = opened(tmp_path)
+    assert (again.evicted(boot), again.previous) == (((1, 3),), (boot, 20))
+    again.close()
+
+
 def test_what_is_an_event_is_known_as_long_as_it_waits(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     boot = spool.current.boot
