@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from ingest.derive.segments import Kind, Segment
-from tests.ingest.derive.drives import NAN, START_US, Phase, Reading, at_once, drive, journeys
+from ingest.derive.summary import EARTH_M, Summary, summarise
+from tests.ingest.derive.drives import NAN, RULES, START_US, Phase, Reading, at_once, drive, journeys, track
 
 PARKED = Phase(600, 0, 0.0, 10)
 
@@ -26,6 +29,20 @@ def shown(segments: list[Segment]) -> list[tuple[str, float, float]]:
     return [
         (one.kind.name, (one.start_us - START_US) / 1e6, (one.end_us - START_US) / 1e6) for one in segments
     ]
+
+
+def summary(*readings: tuple[float, float, float]) -> Summary:
+    """One bucket, of seconds, metres north and km/h."""
+    made = (
+        Reading(
+            START_US + round(s * 1e6),
+            60 + math.degrees(north / EARTH_M),
+            NAN if math.isnan(north) else 25.0,
+            speed=kmh,
+        )
+        for s, north, kmh in readings
+    )
+    return summarise(None, track(made), RULES)
 
 
 def test_a_day_is_trips_and_the_stops_between_them() -> None:
@@ -138,3 +155,33 @@ def test_charging_is_seen_at_the_stop() -> None:
     (stop,) = journeys(at_once(filling))
     assert stop.soc_charged == pytest.approx(19.9)
     assert stop.soc_used == 0
+
+
+def test_a_stop_before_an_unknown_time_is_kept() -> None:
+    segments = found(PARKED, Phase(3600, 60, silent=True), PARKED)
+    assert shown(segments) == [("STILL", 10, 600), ("STILL", 4210, 4800)]
+
+
+def test_a_speed_says_something_for_half_a_minute() -> None:
+    blind = summary((0, NAN, 50), (20, NAN, NAN), (40, NAN, NAN), (60, NAN, NAN))
+    assert blind.rollup.moving_s == 40
+
+
+def test_a_way_was_driven_in_the_time_between_its_positions() -> None:
+    assert summary((0, 0, NAN), (10, NAN, NAN), (20, 20, NAN)).rollup.moving_s == 0  # 20 m in 20 s
+    assert summary((0, 0, NAN), (10, NAN, NAN), (20, 40, NAN)).rollup.moving_s == 20
+
+
+@pytest.mark.parametrize(("metres", "moving_s"), [(150, 0), (250, 580)])
+def test_a_long_step_moves_when_it_ends_elsewhere(metres: float, moving_s: float) -> None:
+    assert summary((0, 0, NAN), (580, metres, NAN)).rollup.moving_s == moving_s
+
+
+def test_what_says_nothing_before_an_unknown_time_stood() -> None:
+    steps = summary((0, 0, NAN), (10, NAN, NAN), (10 + RULES.gap_s + 1, 10_000, NAN)).segments
+    assert [one.kind for one in steps] == [Kind.STILL, Kind.UNKNOWN]
+
+
+def test_the_highest_speed_is_one_that_was_measured_on_the_way() -> None:
+    (moving,) = summary((0, 0, 4), (40, 1000, NAN)).segments
+    assert (moving.kind, moving.speed_max) == (Kind.MOVING, None)
