@@ -14,6 +14,7 @@ from fleetcell.contract.credentials import mac, new_secret
 from fleetcell.contract.errors import ConfigError
 from fleetcell.settings import BrokerSettings, DashboardSettings, IngestSettings, load
 from tests.broker.conftest import KEY, Accounts, Clients, RunningBroker, secret
+from tests.broker.raw_client import PATIENCE_S
 from tests.command_line import fleetcell
 
 
@@ -155,7 +156,7 @@ async def test_short_secrets_and_anonymous_clients_are_refused(accounts: Account
     accounts.units["veh9"] = mac(KEY, long)
     accounts.units["veh8"] = mac(KEY, "")
     accounts.write()
-    running = RunningBroker(accounts, Limits(), production=True)
+    running = RunningBroker(accounts, Limits(connect_timeout_s=PATIENCE_S), production=True)
     running.start()
     clients = Clients(running)
     try:

@@ -19,6 +19,7 @@ from broker.limits import Limits
 from tests.broker.conftest import STOCK, Clients, RunningBroker, secret
 from tests.broker.raw_client import (
     CONNACK,
+    PATIENCE_S,
     PINGREQ_PACKET,
     PUBACK,
     RawClient,
@@ -386,7 +387,7 @@ async def test_17_a_restart_loses_what_was_in_memory_and_says_so(accounts: Accou
     state = "fleet/v1/helsinki/veh1/state"
     files = names(tmp_path)
     for present, retained in ((0, 1), (0, 0)):
-        running = RunningBroker(accounts, Limits())
+        running = RunningBroker(accounts, Limits(connect_timeout_s=PATIENCE_S))
         running.start()
         clients = Clients(running)
         try:
