@@ -29,10 +29,12 @@ up:
 	@$(SETUP) --extra grafana --extra roads python web
 	@exec $(BIN)/fleetcell up --link tunnel $(ARGS)
 
+# With bytecode written, whatever the environment wishes: the tests start two hundred processes of these modules.
 test:
 	@$(SETUP) --extra dev python web system
 	@$(SETUP) npm exec -- vitest run
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@exec env PYTHONDONTWRITEBYTECODE= \
+		$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check:
 	@$(SETUP) --extra dev python web
