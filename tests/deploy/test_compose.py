@@ -242,8 +242,11 @@ def test_services_work_together_with_the_environment_of_compose(deployment: Depl
     api = f"http://127.0.0.1:{deployment.ports['8080']}/api/v1"
     key = (deployment.volume("secrets-dashboard") / "admin.key").read_text().strip()
     until = time.monotonic() + PATIENCE_S
-    while (online := online_vehicles(api, key)) < 25:
-        assert time.monotonic() < until, (online, deployment.log("sim").read_text())
+    while not answers(api, key):
+        assert time.monotonic() < until, deployment.log("dashboard").read_text()
+        time.sleep(0.1)
+    while (fleet := get(f"{api}/fleet", key))["states"]["online"] < 25:
+        assert time.monotonic() < until, (fleet, deployment.log("sim").read_text())
         time.sleep(0.1)
     assert get(f"{api}/map/roads", key)["features"]
     with pytest.raises(urllib.error.HTTPError, match="401"):
@@ -269,14 +272,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def online_vehicles(api: str, key: str) -> int:
-    """None yet while the dashboard, alive, says 503: it has not reached its database."""
+def answers(api: str, key: str) -> bool:
+    """Not yet while the dashboard, alive, says 503: it has not reached its database."""
     try:
-        return int(get(f"{api}/fleet", key)["states"]["online"])
+        get(f"{api}/fleet", key)
     except urllib.error.HTTPError as error:
         if error.code != 503:
             raise
-        return 0
+        return False
+    return True
 
 
 def get(url: str, key: str) -> Any:
