@@ -46,6 +46,13 @@ def test_a_unit_that_wakes_early_reads_at_once(period_s: float, early_s: float) 
     assert pace.next(period_s, woken) == period_s
 
 
+def test_a_wake_up_before_the_last_reading_was_due_does_not_go_back() -> None:
+    pace = Pace(5.0)
+    pace.next(60.0, 4.0)
+    assert pace.earlier(4.0) == 0.0
+    assert pace.due == 5.0
+
+
 def test_a_wake_up_after_the_moment_changes_nothing() -> None:
     pace = Pace(0.0)
     pace.next(1.0, 0.0)

@@ -61,6 +61,8 @@ def test_wheel_force() -> None:
     # A slope of 10 % takes a tenth of the weight, but for its cosine.
     climb = wheel_force(1800, 0.65, 0, 0, 0.1) - wheel_force(1800, 0.65, 0, 0)
     assert climb == pytest.approx(1800 * 9.81 * 0.1, rel=0.01)
+    steep = wheel_force(1800, 0.65, 0, 0, 0.75) * 1.25 - wheel_force(1800, 0.65, 0, 0)  # 3, 4 and 5
+    assert steep == pytest.approx(1800 * 9.81 * 0.75)
     assert wheel_force(1800, 0.65, 0, 0, -0.1) < 0
 
 
@@ -146,6 +148,13 @@ def test_braking_gives_back_less_than_speeding_up_took() -> None:
     start = petrol.levels.store
     petrol.drive(7.0, -1.4, 70.0, 10.0)
     assert petrol.levels.store < start
+
+
+def test_hard_braking_gives_back_no_more_than_the_motor_takes() -> None:
+    electric = Tank(Electric, 1)
+    start = electric.levels.store
+    electric.drive(28.0, -6.0, 14.0, 0.5)
+    assert 0 < electric.levels.store - start <= 60_000 * 0.5
 
 
 def test_charging_ends_at_80_percent() -> None:

@@ -38,6 +38,11 @@ def test_a_command_that_the_platform_tells_otherwise_differs() -> None:
     assert compare([came("a"), said("a")], shown, BEGAN).differing == 1
 
 
+def test_what_a_unit_refused_as_late_agrees_with_what_expired() -> None:
+    found = compare([came("a"), said("a", "expired")], {"a": Said("expired", None, 100.5)}, BEGAN)
+    assert (found.agreed, found.differing, found.open) == (1, 0, 0)
+
+
 def test_a_command_that_is_still_under_way_is_open() -> None:
     found = compare([came("a"), said("a")], {"a": Said("sent", None, 100.5)}, BEGAN)
     assert (found.open, found.differing, found.agreed) == (1, 0, 0)
