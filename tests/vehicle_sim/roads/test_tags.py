@@ -127,6 +127,9 @@ def test_names_tunnels_and_bridges() -> None:
     open_air = way_tags({**ROAD, "tunnel": "no", "bridge": "no", "covered": "no"})
     assert open_air is not None
     assert (open_air.tunnel, open_air.bridge) == (False, False)
+    arcade = way_tags({**ROAD, "covered": "yes"})
+    assert arcade is not None
+    assert arcade.tunnel
 
 
 @pytest.mark.parametrize(
@@ -155,6 +158,7 @@ def test_node_control(tags: dict[str, str], expected: NodeControl | None) -> Non
         ("7,5%", Incline(0.075, told=True)),
         ("0%", Incline(0.0, told=True)),
         ("45°", None),  # no road
+        ("179°", None),
         ("up", Incline(0.04, told=False)),
         ("Down", Incline(-0.04, told=False)),
         ("up/down", None),
