@@ -32,6 +32,6 @@ def test_from_the_terminal_to_the_vehicle_and_back(tmp_path: Path) -> None:
         until(lambda: platform.get(path)["state"] == "succeeded", what="done")
         assert platform.get(path)["result"] == {"seconds": 20.0}
         platform.ask("POST", "/api/v1/vehicles", json={"id": "never-seen"})
-        late = platform.run("command", "never-seen", "ping", "--not-after", "1s", "--wait")
+        late = platform.run("command", "never-seen", "ping", "--not-after", "5s", "--wait")
         assert late.returncode == 1
         assert "could not be reached in time" in late.stderr
