@@ -47,7 +47,7 @@ async def replay(
     Args:
         connection: of the owner, outside of a transaction.
         vehicle: only of this one.
-        only_try: decode, and store nothing.
+        only_try: take each back after it was stored.
     """
     after = 0
     while rows := await connection.fetch(statement("dead_letters_after"), after, vehicle, PAGE):
@@ -60,8 +60,8 @@ async def replay(
             outcome = Replay(row["id"], letter.topic)
             batch = Batch()
             outcome.why = _take(batch, letter, row["received_us"])
-            if outcome.why is None and not only_try:
-                await _store(connection, batch, outcome)
+            if outcome.why is None:
+                await _store(connection, batch, outcome, only_try=only_try)
             yield outcome
 
 
@@ -82,12 +82,18 @@ class _StillRefusedError(Exception):
     """Rolls back what would only come to the dead letters once more."""
 
 
-def _refuse_conflicts(stored: Stored) -> None:
+class _TriedError(Exception):
+    """Rolls back what was only to be tried."""
+
+
+def _take_back(stored: Stored, *, only_try: bool) -> None:
     if stored.conflicts:
         raise _StillRefusedError
+    if only_try:
+        raise _TriedError
 
 
-async def _store(connection: Connection, batch: Batch, outcome: Replay) -> None:
+async def _store(connection: Connection, batch: Batch, outcome: Replay, *, only_try: bool) -> None:
     """Store it, and remove the letter in the same transaction."""
     rows = await connection.fetch(statement("find_vehicles"), list(batch.names))
     ids = {row["name"]: row["id"] for row in rows}
@@ -97,8 +103,10 @@ async def _store(connection: Connection, batch: Batch, outcome: Replay) -> None:
     try:
         async with connection.transaction():
             stored = await store(connection, prepare(batch, ids))
-            _refuse_conflicts(stored)
+            _take_back(stored, only_try=only_try)
             await connection.execute(statement("remove_dead_letter"), outcome.id)
+    except _TriedError:
+        pass
     except _StillRefusedError:
         outcome.why = REASON
         return

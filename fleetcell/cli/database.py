@@ -98,7 +98,9 @@ async def _replay(dsn: str, vehicle: str | None, *, only_try: bool) -> None:
                 refused += 1
                 console.print(escape(f"{one.id} {one.topic}: {one.why}"))
     if only_try:
-        stderr.print(f"{taken} dead letters can be read now, {refused} cannot")
+        stderr.print(
+            f"{taken} dead letters can be read now, with {readings} readings and {events} events; {refused} cannot"
+        )
     else:
         stderr.print(
             f"{taken} dead letters taken in, {readings} readings and {events} events stored; {refused} remain"

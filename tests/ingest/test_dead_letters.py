@@ -70,9 +70,12 @@ async def test_what_can_be_read_now_is_stored_and_settled_once(any_connection: C
     dead = "SELECT dead::text FROM fleet.ledger WHERE boot = $1"
     assert from_multirange(await connection.fetchval(dead, boots[1])) == ((1, 1),)
 
-    assert {found.why for found in await replayed(connection, only_try=True)} == {None}
+    tried = await replayed(connection, only_try=True)
+    assert {found.why for found in tried} == {None}
     assert await letters(connection) == 4, "a trial changes nothing"
+    assert await connection.fetchval("SELECT count(*) FROM fleet.telemetry") == 0
     found = await replayed(connection)
+    assert found == tried, "and says what will come of it"
     assert [(one.readings, one.events, one.why) for one in found] == [
         (2, 0, None),
         (1, 0, None),
