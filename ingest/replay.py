@@ -78,19 +78,17 @@ def _take(batch: Batch, letter: DeadLetter, received_us: int) -> str | None:
     return None
 
 
-class _StillRefusedError(Exception):
-    """Rolls back what would only come to the dead letters once more."""
+class _TakenBackError(Exception):
+    """Rolls back what would only come to the dead letters once more, or was only to be tried."""
 
-
-class _TriedError(Exception):
-    """Rolls back what was only to be tried."""
+    def __init__(self, stored: Stored) -> None:
+        super().__init__()
+        self.stored = stored
 
 
 def _take_back(stored: Stored, *, only_try: bool) -> None:
-    if stored.conflicts:
-        raise _StillRefusedError
-    if only_try:
-        raise _TriedError
+    if stored.conflicts or only_try:
+        raise _TakenBackError(stored)
 
 
 async def _store(connection: Connection, batch: Batch, outcome: Replay, *, only_try: bool) -> None:
@@ -105,11 +103,8 @@ async def _store(connection: Connection, batch: Batch, outcome: Replay, *, only_
             stored = await store(connection, prepare(batch, ids))
             _take_back(stored, only_try=only_try)
             await connection.execute(statement("remove_dead_letter"), outcome.id)
-    except _TriedError:
-        pass
-    except _StillRefusedError:
-        outcome.why = REASON
-        return
+    except _TakenBackError as back:
+        stored = back.stored
     except ErasedError:
         outcome.why = NO_VEHICLE
         return
@@ -117,5 +112,8 @@ async def _store(connection: Connection, batch: Batch, outcome: Replay, *, only_
         if not refuses_data(error):
             raise
         outcome.why = reason(error)
+        return
+    if stored.conflicts:
+        outcome.why = REASON
         return
     outcome.readings, outcome.events, outcome.duplicates = stored.readings, stored.events, stored.duplicates

@@ -99,7 +99,7 @@ async def _replay(dsn: str, vehicle: str | None, *, only_try: bool) -> None:
                 console.print(escape(f"{one.id} {one.topic}: {one.why}"))
     if only_try:
         stderr.print(
-            f"{taken} dead letters can be read now, with {readings} readings and {events} events; {refused} cannot"
+            f"{taken} dead letters can be read now ({readings} readings, {events} events), {refused} cannot"
         )
     else:
         stderr.print(
