@@ -55,7 +55,11 @@ HEALTHY = {"healthy-tcp", "healthy-ws", "gateway"}
 
 @dataclass
 class Report:
-    """What came of a run; `faults` is empty when all went well."""
+    """What came of a run; `faults` and `stalls` are empty when all went well.
+
+    A stall is an answer that was late. What is the broker's comes again with the same packets; what is not is
+    a machine that stood still in a way that it does not tell.
+    """
 
     seed: int
     packets: int = 0
@@ -67,6 +71,7 @@ class Report:
     memory: tuple[int, int] = (0, 0)
     objects: tuple[int, int] = (0, 0)
     faults: list[str] = field(default_factory=list)
+    stalls: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         """A few lines for people."""
@@ -82,7 +87,7 @@ class Report:
             f"memory: {self.memory[0] / mib:.1f} MiB after a tenth, {self.memory[1] / mib:.1f} at the end",
             f"objects: {self.objects[0]:,} and {self.objects[1]:,}",
         ]
-        return "\n".join([*lines, *(f"FAULT: {fault}" for fault in self.faults)])
+        return "\n".join([*lines, *(f"FAULT: {fault}" for fault in (*self.faults, *self.stalls))])
 
 
 class Target:
@@ -353,8 +358,10 @@ class Run:
         report, healthy = self.report, self.report.healthy
         self._fault("fault" in healthy, f"a healthy client: {healthy.get('fault')}")
         own = healthy.get("worst_own_ms", 0.0)
-        self._fault(own > STALL_MS, f"a healthy client waited {own:.0f} ms for the broker")
-        self._fault(report.lag_own_ms > STALL_MS, f"the event loop was late by {report.lag_own_ms:.0f} ms")
+        if own > STALL_MS:
+            report.stalls.append(f"a healthy client waited {own:.0f} ms for the broker")
+        if report.lag_own_ms > STALL_MS:
+            report.stalls.append(f"the event loop was late by {report.lag_own_ms:.0f} ms")
         arrived = healthy.get("last") == healthy.get("published") and healthy.get("in_order")
         self._fault(not arrived, f"messages of a healthy client were lost: {healthy}")
         grown = {
@@ -382,7 +389,7 @@ def main(arguments: list[str] | None = None) -> int:
         bar = progress.add_task("packets", total=options.packets)
         report = uvloop.run(Run(options.packets, seed, lambda count: progress.advance(bar, count))())
     print(report)
-    return 1 if report.faults else 0
+    return 1 if report.faults or report.stalls else 0
 
 
 if __name__ == "__main__":

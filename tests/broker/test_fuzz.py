@@ -19,8 +19,11 @@ async def test_hostile_clients_do_no_harm() -> None:
     """`FLEETCELL_FUZZ_SEED` repeats a run."""
     seed = int(os.environ.get("FLEETCELL_FUZZ_SEED") or secrets.randbelow(2**32))
     report = await Run(PACKETS, seed, lambda _count: None)()
+    if report.stalls and not report.faults:
+        print(report)
+        report = await Run(PACKETS, seed, lambda _count: None)()  # a stall of the broker comes again
     print(report)
-    assert not report.faults, f"\n{report}\nagain with FLEETCELL_FUZZ_SEED={seed}"
+    assert not report.faults + report.stalls, f"\n{report}\nagain with FLEETCELL_FUZZ_SEED={seed}"
     assert report.packets >= PACKETS
     assert report.healthy["pings"] > 0
 
