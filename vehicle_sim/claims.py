@@ -33,11 +33,14 @@ class Claims:
         self._policy = policy
         self._rng = rng
         self._attempt = 0
-        self._timers_untold = False  # they changed since they were claimed
+        self._timers_from: int | None = (
+            None  # claims from this one on tell them; none is shown
+        )
 
     def begin_session(self) -> None:
         """A CONNECT with a new epoch."""
         self.n = 0
+        self.timers_untold()
         self.settle()
 
     def make(
@@ -49,25 +52,38 @@ class Claims:
         reason: str | None = None,
         sleep_s: float | None = None,
     ) -> SendClaim:
-        """The next claim. One that is repeated tells the timers too: the register may have missed them."""
+        """The next claim. An update that is repeated tells the timers too: the register may have missed them.
+
+        One that tells timers is repeated, and so are those after it, until one of them is shown: the register
+        takes only the newest claim, and whether it took one that nobody waits for is not known.
+        """
+        if kind is ClaimKind.UPDATE and repeat and self._timers_from is None:
+            self.timers_untold()
         self.n += 1
-        timers = kind in (ClaimKind.ATTACH, ClaimKind.UPDATE) and (repeat or self._timers_untold)
+        timers = kind is not ClaimKind.DETACH and self._timers_from is not None
+        repeat |= timers
         claim = SendClaim(kind, self.n, reason, sleep_s, timers)
-        if timers:
-            self._timers_untold = False
         if repeat:
             self.repeated = claim
             self._attempt = 0
             self.due = now + self._delay()
         return claim
 
-    def timers_changed(self) -> None:
-        """The next claim tells them."""
-        self._timers_untold = True
+    def timers_untold(self) -> None:
+        """The register does not know them: the next claim tells them."""
+        self._timers_from = self.n + 1
 
-    def is_shown(self, n: int | None) -> bool:
-        """Whether a `state` with this number shows the claim that is repeated."""
-        return self.repeated is not None and (n or 0) >= self.repeated.n
+    def shown(self, n: int | None) -> bool:
+        """A `state` has this number. Returns whether it shows the claim that is repeated."""
+        number = n or 0
+        if self._timers_from is not None and number >= self._timers_from:
+            self._timers_from = None
+        return self.repeated is not None and number >= self.repeated.n
+
+    @property
+    def timers_known(self) -> bool:
+        """Whether the register has been seen to know the timers."""
+        return self._timers_from is None
 
     def settle(self) -> None:
         """Repeat nothing any more."""

@@ -151,14 +151,14 @@ class Unit:
             return [Renew(state.epoch)]
         self.shown = state.state
         self.registered = state.state is PresenceState.ONLINE
-        shown = self._claims.is_shown(state.n)
+        shown = self._claims.shown(state.n)
         if self.phase is Phase.DOZING:
             if not shown:
                 return []
             self._claims.settle()
             self._sleep_shown = True
             return self._rest_when_done()
-        if self.registered or shown:
+        if shown or (self.registered and self._claims.timers_known):
             self._claims.settle()
         if self.registered or self.phase is not Phase.UP or self._claims.repeated is not None:
             return []
@@ -208,11 +208,11 @@ class Unit:
         return self._send_answers()
 
     def set_interval(self, seconds: float, now: float) -> list[Action]:
-        """Claim an update each `seconds` from now on, and tell the register so at once."""
+        """Claim an update each `seconds` from now on; tell the register so until it shows that it knows."""
         if seconds == self.update_interval_s:
             return []
         self.update_interval_s = seconds
-        self._claims.timers_changed()
+        self._claims.timers_untold()
         return [self._update(now)] if self.phase is Phase.UP else []
 
     def sleep(self, seconds: float, now: float) -> list[Action]:
@@ -329,9 +329,7 @@ class Unit:
                     self._answers_due = now + _NOT_SENT_PAUSE_S
             case SendClaim() if self._claims.repeated is not None:
                 self._claims.hurry(now + _NOT_SENT_PAUSE_S)
-            case SendClaim(timers=timers):
-                if timers:
-                    self._claims.timers_changed()
+            case SendClaim():
                 self._update_due = min(self._update_due, now + _NOT_SENT_PAUSE_S)
             case _:
                 pass

@@ -51,6 +51,7 @@ class Car:
     wrong_clock: timedelta = timedelta()
     hung: bool = False  # it keeps its session, and claims nothing
     shown: bool = False  # it has seen itself online in `state`
+    interval_from: int | None = None  # its claims from this number on tell its interval; none has been shown
     claims_at: float = NEVER
     claimed_at: float = -NEVER
     connects_at: float = NEVER
@@ -63,6 +64,11 @@ class Car:
     links: int = 0  # how many it has had; an epoch may come again, after its counter was lost
     top: int = 0  # the highest epoch that it ever used
     doubtful: bool = False  # its counter was lost: this epoch may have been used before
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has seen that the register has it online, and knows its interval."""
+        return self.shown and self.interval_from is None
 
     @property
     def last_alive(self) -> float:

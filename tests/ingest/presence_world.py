@@ -105,7 +105,7 @@ class World:
             self.traffic.desks[car.name].power_cycle()
         car.epoch += 1
         car.doubtful, car.top = car.epoch <= car.top, max(car.epoch, car.top)
-        car.n = 0
+        car.n, car.interval_from = 0, 1
         car.region = region
         car.hung = car.shown = False
         car.heard, car.heard_n = {}, 0
@@ -139,14 +139,15 @@ class World:
         car.hung, car.since, car.claims_at = True, self.now, NEVER
 
     def update(self, car: Car) -> None:
-        """Claim an update; a unit that is not shown online tells its interval again, in case."""
-        fields = {} if car.shown else {"update_interval": car.interval_s}
+        """Claim an update, with the interval until the register shows that it knows it."""
+        fields = {} if car.settled else {"update_interval": car.interval_s}
         self._send(car, ClaimKind.UPDATE, **fields)
 
     def set_interval(self, car: Car, seconds: float) -> None:
         """The unit reports at another pace from now on."""
         car.interval_s = seconds
-        car.claims_at = min(car.claims_at, self.now + seconds)
+        car.interval_from = car.n + 1
+        car.claims_at = min(car.claims_at, self.now + min(seconds, self._retry()))
         self._send(car, ClaimKind.UPDATE, update_interval=seconds)
 
     def sleep(self, car: Car, seconds: float, *, wakes: bool, lost: bool) -> None:
@@ -291,7 +292,7 @@ class World:
             if car.connects_at <= self.now:
                 self.connect(car, car.region)
             if car.claims_at <= self.now:
-                car.claims_at = self.now + (car.interval_s if car.shown else self._retry())
+                car.claims_at = self.now + (car.interval_s if car.settled else self._retry())
                 self.update(car)
         while self._under_way and self._under_way[0][0] <= self.now:
             heapq.heappop(self._under_way)[2]()
@@ -519,8 +520,12 @@ class World:
                 self._seek(car, 0.0, 0.5, car.region)
                 return
             car.shown = shown.state is PresenceState.ONLINE
-            if car.shown:
+            if car.interval_from is not None and (shown.n or 0) >= car.interval_from:
+                car.interval_from = None
+            if car.settled:
                 car.claims_at = car.claimed_at + car.interval_s
+            elif car.shown:
+                pass  # it waits for the answer to the claim that tells its interval
             elif shown.state is PresenceState.UNKNOWN:
                 car.claims_at = min(car.claims_at, self.now + self.rng.uniform(1.0, 5.0))
             else:

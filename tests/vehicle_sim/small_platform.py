@@ -202,7 +202,8 @@ class Gateway:
         now = datetime.now(UTC)
         taken, change = fold(held, claim, now, Timers(), region=self.region)
         self.registrations[vehicle] = taken
-        if (change is not None or claim.epoch < taken.epoch) and not self.silent:
+        awaited = change is not None or claim.epoch < taken.epoch or claim.update_interval is not None
+        if awaited and not self.silent:
             self._cursor += 1
             self.send(vehicle, Channel.STATE, to_state(vehicle, taken, now))
 

@@ -36,6 +36,7 @@ def test_timers_are_told_by_attaches_changes_and_claims_that_are_repeated() -> N
     unit.state(state(5, 1), 0.1)
     assert unit.page(1.0) == [SendClaim(ClaimKind.UPDATE, 2)]
     assert unit.set_interval(10.0, 2.0) == [SendClaim(ClaimKind.UPDATE, 3, timers=True)]
+    unit.state(state(5, 3), 2.1)
     assert unit.due == 12.0
     assert unit.tick(12.0) == [SendClaim(ClaimKind.UPDATE, 4)]
     assert unit.set_interval(10.0, 13.0) == [], "no change"
@@ -43,11 +44,31 @@ def test_timers_are_told_by_attaches_changes_and_claims_that_are_repeated() -> N
     assert again == SendClaim(ClaimKind.UPDATE, 5, timers=True), "the register may have missed the change"
 
 
-def test_a_change_of_the_interval_that_the_link_did_not_take_is_told_with_the_next_claim() -> None:
+def test_a_change_of_the_interval_that_the_link_did_not_take_comes_again_shortly() -> None:
     unit, _ = online()
     (told,) = unit.set_interval(300.0, 1.0)
     unit.not_sent(told, 1.0)
-    assert unit.tick(1.25) == [SendClaim(ClaimKind.UPDATE, 3, timers=True)]
+    assert unit.tick(1.25) == [told]
+
+
+def test_a_change_of_the_interval_is_told_until_a_state_shows_that_the_register_took_it() -> None:
+    unit, _ = online()
+    (told,) = unit.set_interval(300.0, 1.0)
+    assert unit.state(state(5, 1, reason=Reason.TELEMETRY), 1.1) == [], "online, and yet of an older claim"
+    assert unit.tick(unit.due) == [told]
+    (later,) = unit.set_interval(200.0, 8.0)
+    assert later == SendClaim(ClaimKind.UPDATE, 3, timers=True)
+    unit.state(state(5, 2), 8.1)
+    assert unit.tick(unit.due) == [later], "this state knows of 300 s"
+    unit.state(state(5, 3), 30.0)
+    assert unit.due == 208.0
+    assert unit.tick(208.0) == [SendClaim(ClaimKind.UPDATE, 4)]
+
+
+def test_a_change_of_the_interval_whose_claim_a_sleep_may_overtake_is_told_by_the_sleep() -> None:
+    unit, _ = online()
+    unit.set_interval(300.0, 1.0)
+    assert unit.sleep(60.0, 2.0) == [SendClaim(ClaimKind.SLEEP, 3, sleep_s=60.0, timers=True)]
 
 
 def test_a_change_of_the_interval_without_a_link_is_told_by_the_next_attach() -> None:
@@ -144,7 +165,7 @@ def test_a_sleep_whose_link_is_lost_is_claimed_by_the_next_session_with_what_is_
     unit.sleep(100.0, 10.0)
     unit.disconnected(11.0)
     unit.connecting(6)
-    assert unit.connected(40.0) == [SendClaim(ClaimKind.SLEEP, 1, sleep_s=70.0)]
+    assert unit.connected(40.0) == [SendClaim(ClaimKind.SLEEP, 1, sleep_s=70.0, timers=True)]
     assert unit.state(state(6, 1, PresenceState.ASLEEP, Reason.SLEEP), 40.1) == [Rest()]
     assert unit.due == 110.0
 
