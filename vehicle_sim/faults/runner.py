@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -33,6 +33,26 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+class RunClock(Protocol):
+    """What the faults of a run wait on."""
+
+    def time(self) -> float:
+        """Seconds; they do not run back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long; 0: let the others have their turn."""
+
+
+class LoopClock:
+    """The event loop's."""
+
+    def time(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
 class FaultRunner:
     """The faults of one run.
 
@@ -43,6 +63,7 @@ class FaultRunner:
         clocks: what dates their readings.
         services: of the platform.
         on_fault: told of everything that was done.
+        run_clock: when faults begin and end; what a unit, a link or a service does meanwhile has its own time.
     """
 
     def __init__(
@@ -54,6 +75,7 @@ class FaultRunner:
         services: Services,
         *,
         on_fault: Callable[[Happened], None] = lambda _: None,
+        run_clock: RunClock | None = None,
     ) -> None:
         self._schedule = schedule
         self._seed = seed
@@ -61,6 +83,7 @@ class FaultRunner:
         self._clocks = clocks
         self._services = services
         self._on_fault = on_fault
+        self._run_clock = run_clock or LoopClock()
         self._suspended: dict[str, int] = {}  # how many faults keep a vehicle's SIM suspended
         self._off: set[str] = set()
 
@@ -70,12 +93,15 @@ class FaultRunner:
         Raises:
             Exception: what a fault of the simulator itself raises.
         """
-        began = asyncio.get_running_loop().time()
+        began = self._run_clock.time()
         async with asyncio.TaskGroup() as group:
             for occurrence in occurrences(self._schedule, self._seed):
-                await _sleep_until(began + occurrence.at_s)
+                await self._sleep_until(began + occurrence.at_s)
                 for hit in hits(occurrence, self._regions(), self._services.brokers):
                     group.create_task(self._carry_out(hit, occurrence, began))
+
+    async def _sleep_until(self, when: float) -> None:
+        await self._run_clock.sleep(max(0.0, when - self._run_clock.time()))
 
     def _regions(self) -> dict[str, str | None]:
         """Where each unit is that was started, those that are off now among them."""
@@ -86,7 +112,7 @@ class FaultRunner:
         }
 
     async def _carry_out(self, hit: Hit, occurrence: Occurrence, began: float) -> None:
-        await _sleep_until(began + hit.at_s)
+        await self._sleep_until(began + hit.at_s)
         fault, subject = hit.fault, hit.subject
         try:
             if fault.what in OF_BROKERS | OF_THE_DATABASE:
@@ -108,7 +134,7 @@ class FaultRunner:
         stopped = self._services.stop(service)
         self._tell(fault, service)
         try:
-            await asyncio.sleep(fault.lasts_s)
+            await self._run_clock.sleep(fault.lasts_s)
         finally:
             self._services.go_on(stopped)
             self._tell(fault, service, over=True)
@@ -126,7 +152,7 @@ class FaultRunner:
         if fault.what in AT_ONCE:
             return
         try:
-            await asyncio.sleep(fault.lasts_s)
+            await self._run_clock.sleep(fault.lasts_s)
         finally:
             self._end(fault, vehicle)
             self._tell(fault, vehicle, over=True)
@@ -174,7 +200,7 @@ class FaultRunner:
             if fault.what is What.POWER_LOSS:
                 detail = tear(unit.spool.directory, torn_share)
             self._tell(fault, vehicle, detail=detail)
-            await asyncio.sleep(fault.lasts_s)
+            await self._run_clock.sleep(fault.lasts_s)
         finally:
             if not ending.done():  # the run ends just now
                 await ending
@@ -189,7 +215,3 @@ class FaultRunner:
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
-
-
-async def _sleep_until(when: float) -> None:
-    await asyncio.sleep(max(0.0, when - asyncio.get_running_loop().time()))

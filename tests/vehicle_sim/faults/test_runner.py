@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+import heapq
+import itertools
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from fleetcell.contract import ledger
 from fleetcell.contract.presence import Reason
@@ -14,7 +17,17 @@ from vehicle_sim.app import RunOptions, run_simulation
 from vehicle_sim.delivery import DeliveryPolicy
 from vehicle_sim.faults.clocks import Clocks
 from vehicle_sim.faults.runner import FaultRunner
-from vehicle_sim.faults.schedule import ClockJump, Fault, Happened, Schedule, What, When, Who
+from vehicle_sim.faults.schedule import (
+    ClockJump,
+    Fault,
+    Happened,
+    Schedule,
+    What,
+    When,
+    Who,
+    hits,
+    occurrences,
+)
 from vehicle_sim.faults.services import Services
 from vehicle_sim.fleet import Fleet
 from vehicle_sim.gateway_link import LinkOptions
@@ -25,15 +38,45 @@ from vehicle_sim.truth.recorder import Recorder
 from vehicle_sim.unit import PresencePolicy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, MutableMapping
     from pathlib import Path
 
     from fleetcell.contract.ledger import Ranges
     from tests.vehicle_sim.small_platform import SmallPlatform
+    from vehicle_sim.faults.runner import RunClock
 
 SIGNALS = {"lat": 60.17, "lon": 24.94, "speed": 31.5, "ignition": True}
 NOON_MS = 1_780_000_000_000
 NOW = When((0.0,))
+SEED = 5
+
+
+class Dial:
+    """A clock that the test sets: what comes first does not depend on how quick the machine is."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._order = itertools.count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def time(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        if not seconds:
+            await asyncio.sleep(0)
+            return
+        due = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now + seconds, next(self._order), due))
+        await due
+
+    def set(self, now: float) -> None:
+        """It is so late: wake whose time has come, in the order of time."""
+        self._now = now
+        while self._sleepers and self._sleepers[0][0] <= now:
+            _, _, due = heapq.heappop(self._sleepers)
+            if not due.done():  # its task was cancelled
+                due.set_result(None)
 
 
 class World:
@@ -53,22 +96,27 @@ class World:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return when the condition holds; it is looked at after each fault."""
-        while not holds():
-            self.changed.clear()
-            await self.changed.wait()
+        async with asyncio.timeout(60):
+            while not holds():
+                self.changed.clear()
+                await self.changed.wait()
 
     @contextlib.asynccontextmanager
-    async def having(self, *faults: Fault) -> AsyncIterator[asyncio.Task[None]]:
+    async def having(
+        self, *faults: Fault, run_clock: RunClock | None = None
+    ) -> AsyncIterator[asyncio.Task[None]]:
         """Faults that happen while the block runs; ended with it."""
         runner = FaultRunner(
             Schedule(faults),
-            5,
+            SEED,
             self.fleet,
             self.clocks,
             self.services,
             on_fault=self.note,
+            run_clock=run_clock,
         )
         task = asyncio.create_task(runner.run())
+        await asyncio.sleep(0)  # it has begun
         try:
             yield task
         finally:
@@ -122,6 +170,11 @@ async def world(platform: SmallPlatform, tmp_path: Path) -> AsyncIterator[World]
 
 def of_the_car(what: What, lasts_s: float = 0.0, clock: ClockJump | None = None) -> Fault:
     return Fault(what, NOW, Who(("car-*",)), lasts_s, clock)
+
+
+def said_of_faults(logs: list[MutableMapping[str, Any]]) -> list[tuple[str, str]]:
+    """What was said of which unit or service, in order."""
+    return [(line["event"], line["to" if "to" in line else "vehicle"]) for line in logs if "what" in line]
 
 
 async def test_a_killed_unit_says_nothing_and_comes_back_with_a_new_boot(world: World) -> None:
@@ -218,25 +271,22 @@ async def test_a_reset_ends_the_session_and_the_unit_takes_another(world: World)
     assert world.fleet.units["van-0002"].registered
 
 
-async def test_a_sim_is_suspended_until_the_last_fault_of_it_is_over(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    modem, note = world.fleet.units["car-0001"].modem, world.note
+async def test_a_sim_is_suspended_until_the_last_fault_of_it_is_over(world: World) -> None:
+    modem, dial = world.fleet.units["car-0001"].modem, Dial()
     assert modem is not None
-    link = modem.link
-    resumed: list[int] = []
-
-    def look(what: Happened) -> None:
-        resumed.append(link.changes[Change.RESUMED])
-        note(what)
-
-    monkeypatch.setattr(world, "note", look)
-    async with world.having(of_the_car(What.SIM_SUSPENDED, 0.05), of_the_car(What.SIM_SUSPENDED, 0.1)):
-        await world.until(lambda: len(world.happened) >= 3)
+    changes = modem.link.changes
+    one, longer = of_the_car(What.SIM_SUSPENDED, 10.0), of_the_car(What.SIM_SUSPENDED, 20.0)
+    async with world.having(one, longer, run_clock=dial):
+        await world.until(lambda: len(world.happened) == 2)
+        assert changes[Change.SIM_SUSPENDED] == 1
+        dial.set(10.0)
+        await world.until(lambda: len(world.happened) == 3)
+        assert changes[Change.RESUMED] == 0
         world.make("car-0001", 2)
-        await world.until(lambda: len(world.happened) >= 4)
-    assert resumed[:3] == [0, 0, 0], "two begin, and the first of them ends"
-    assert link.changes[Change.SIM_SUSPENDED] == link.changes[Change.RESUMED] == 1
+        dial.set(20.0)
+        await world.until(lambda: len(world.happened) == 4)
+        assert changes[Change.SIM_SUSPENDED] == changes[Change.RESUMED] == 1
+    assert [what.over for what in world.happened] == [False, False, True, True]
     await world.fleet.units["car-0001"].drained()
     assert world.platform.gateway.stored("car-0001") == 2
 
@@ -262,15 +312,75 @@ async def test_in_a_storm_all_lose_their_sessions_and_come_back(world: World) ->
 
 
 async def test_a_unit_that_is_off_is_passed_over_and_what_does_not_run_too(world: World) -> None:
-    later = Fault(What.KILL, When((0.05,)), Who(("car-*",)), 3600.0)
-    nothing = Fault(What.BROKER_KILL, When((0.06,)))
-    storm = Fault(What.RECONNECT_STORM, When((0.1,)), Who(("van-*",)))
+    later = Fault(What.KILL, When((5.0,)), Who(("car-*",)), 3600.0)
+    nothing = Fault(What.BROKER_KILL, When((6.0,)))
+    storm = Fault(What.RECONNECT_STORM, When((10.0,)), Who(("van-*",)))
     world.services.brokers["here"] = "broker"
-    async with world.having(of_the_car(What.KILL, 3600.0), later, nothing, storm):
-        await world.until(lambda: len(world.happened) == 2)
-    # A unit that is killed is off at once; that it is told may be late.
-    assert sorted(what.what for what in world.happened) == ["kill", "kill", "reconnect-storm"]
-    assert [what.over for what in world.happened if what.what is What.KILL] == [False, True]
+    dial = Dial()
+    with structlog.testing.capture_logs() as logs:
+        async with world.having(of_the_car(What.KILL, 3600.0), later, nothing, storm, run_clock=dial):
+            await world.until(lambda: len(world.happened) == 1)
+            dial.set(10.0)
+            await world.until(lambda: len(world.happened) == 2)
+    assert [(what.what, what.over) for what in world.happened] == [
+        ("kill", False),
+        ("reconnect-storm", False),
+        ("kill", True),
+    ]
+    assert said_of_faults(logs) == [
+        ("fault", "car-0001"),
+        ("fault passed over: the unit is off", "car-0001"),
+        ("fault did not happen", "broker"),
+        ("fault", "van-0002"),
+        ("fault over", "car-0001"),
+    ]
+
+
+async def test_who_is_off_is_drawn_all_the_same_so_that_nobody_is_hit_in_its_place(world: World) -> None:
+    storms = Fault(What.RECONNECT_STORM, When(tuple(map(float, range(1, 9)))), Who(share=0.5))
+    last = Fault(What.RECONNECT_STORM, When((9.0,)), Who(("van-*",)))
+    units = dict.fromkeys(world.fleet.units)
+    drawn = [
+        hit.subject
+        for occurrence in occurrences(Schedule((storms,)), SEED)
+        for hit in hits(occurrence, units, {})
+    ]
+    assert set(drawn) == set(units), "with this seed each of them is drawn, one at a time"
+    assert len(drawn) == 8
+    dial = Dial()
+    with structlog.testing.capture_logs() as logs:
+        async with world.having(of_the_car(What.KILL, 3600.0), storms, last, run_clock=dial):
+            await world.until(lambda: len(world.happened) == 1)
+            dial.set(9.0)
+            await world.until(lambda: len(world.happened) == drawn.count("van-0002") + 2)
+    off, on = "fault passed over: the unit is off", "fault"
+    during = [(off if vehicle == "car-0001" else on, vehicle) for vehicle in drawn]
+    assert said_of_faults(logs)[1:-1] == [*during, (on, "van-0002")]
+
+
+async def test_a_unit_that_ended_by_itself_is_drawn_no_more(world: World) -> None:
+    await world.fleet.cut_off("car-0001")
+    half = Who(share=0.5)
+    storms = [Fault(What.RECONNECT_STORM, When((float(at),)), half) for at in range(8)]
+    dial = Dial()
+    async with world.having(*storms, run_clock=dial):
+        dial.set(7.0)
+        await world.until(lambda: len(world.happened) == 8)
+    assert {what.subject for what in world.happened} == {"van-0002"}
+
+
+async def test_where_units_are_counts_and_so_does_where_they_are_not(world: World) -> None:
+    here, elsewhere = Who(region=world.platform.region), Who(region="elsewhere")
+    dial = Dial()
+    with structlog.testing.capture_logs() as logs:
+        async with world.having(
+            Fault(What.RECONNECT_STORM, When((1.0,)), elsewhere),
+            Fault(What.RECONNECT_STORM, When((2.0,)), here),
+            run_clock=dial,
+        ):
+            dial.set(2.0)
+            await world.until(lambda: len(world.happened) == 2)
+    assert sorted(said_of_faults(logs)) == [("fault", "car-0001"), ("fault", "van-0002")]
 
 
 async def test_a_run_with_faults_delivers_everything(platform: SmallPlatform, tmp_path: Path) -> None:
