@@ -127,6 +127,36 @@ def test_the_last_note_of_each_id_counts_whatever_is_rewritten_in_between(
         assert not path.exists() or path.stat().st_size < 20 * 300
 
 
+@pytest.mark.parametrize("restarts", [False, True], ids=["at once", "with a restart between"])
+def test_the_file_is_rewritten_when_so_many_records_count_no_more_and_no_sooner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarts: bool
+) -> None:
+    monkeypatch.setattr(command_book, "_SLACK", 3)
+    path = tmp_path / "commands.log"
+    book, sizes = opened(path), []
+    for number in range(12):
+        book.write(note(number % 2), NOON)
+        if restarts:
+            book.close()
+            book = opened(path)
+        sizes.append(records(path))
+    book.close()
+    # Two ids and three records more are kept; a rewritten file has the ids and one record of what they changed.
+    assert sizes == [1, 2, 3, 4, 5, 3, 4, 5, 3, 4, 5, 3]
+
+
+def records(path: Path) -> int:
+    """How many are in a file; read from a copy of it."""
+    copy = path.with_suffix(".copy")
+    copy.write_bytes(path.read_bytes())
+    journal = Journal(copy)
+    found, damage = journal.open()
+    journal.close()
+    assert not damage.skipped
+    assert not damage.torn_bytes
+    return len(found)
+
+
 def test_an_id_is_forgotten_only_when_its_time_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fleetcell import uper
 from fleetcell.contract.v2x import codec
+from ingest.hazards import intake
 from ingest.hazards.intake import SENDER_BURST, WAITING, Intake
 from ingest.hazards.limits import Bucket, SenderRates
 from tests.ingest.hazards.denms import NOW_MS, STATION, denm, topic_text
@@ -38,6 +39,24 @@ def test_a_warning_waits_once_however_often_it_is_repeated() -> None:
     end = denm(at_ms=NOW_MS + 300, ends="isCancellation")
     assert [desk.take(codec.encode(end), now=0.8) for _ in range(2)] == [True, False]
     assert [report.reference_ms - NOW_MS for report in desk.intake.waiting] == [0, 300, 300]
+
+
+def test_forgotten_warnings_are_those_that_had_no_news_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "KNOWN", 2)
+    desk = Desk()
+
+    def comes(sequence: int, later_ms: int = 0) -> bool:
+        return desk.take(codec.encode(denm(sequence=sequence, at_ms=NOW_MS + later_ms)), now=1.0)
+
+    assert comes(1)
+    assert comes(2)
+    assert comes(1, 300), "an update of the first: of the second there is older news"
+    assert comes(3)
+    assert not comes(1, 300), "still known"
+    assert not comes(3)
+    assert comes(2), "forgotten for the third"
+    assert not comes(3), "for the second the first was forgotten: its news was the oldest by then"
+    assert desk.reasons == {"repeated": 3}
 
 
 def test_what_was_not_stored_may_come_again() -> None:

@@ -105,6 +105,22 @@ def test_a_suspended_sim_passes_nothing_and_comes_back_with_another_address() ->
     ]
 
 
+def test_a_sim_that_is_taken_again_attaches_first_and_its_radio_is_awake_then() -> None:
+    link = quiet_link(promotion_s=0.3, inactivity_s=10.0)
+    link.suspend_sim(10.0)
+    link.resume_sim(40.0)
+    assert link.rrc(45.0) is Rrc.CONNECTED
+    flow = link.open(40.1)
+    (attaching,) = sends(link, flow, UP, 40.1)
+    assert attaching.at == pytest.approx(40.3)
+    (awake,) = sends(link, flow, UP, 49.0)
+    assert awake.at == pytest.approx(49.0)
+    assert link.changes[Change.PROMOTED] == 0, "the attach was all that it waited for"
+    (idle,) = sends(link, flow, DOWN, 70.0)
+    assert idle.at > 70.29
+    assert link.changes[Change.PROMOTED] == 1
+
+
 def test_a_forgotten_connection_takes_nothing_more() -> None:
     link = quiet_link(up_s=0.1)
     flow = link.open(0.0)

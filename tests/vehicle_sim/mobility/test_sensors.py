@@ -124,6 +124,30 @@ def test_warm_tyres_have_more_pressure() -> None:
     assert all(abs(condition.tyres()[key] - kpa) < 3 for key, kpa in cold.items())
 
 
+def test_a_punctured_tyre_is_pumped_up_once_and_is_mended_then() -> None:
+    mended = 0
+    for seed in range(60):
+        condition = Condition(CAR, seed, engine=False)
+        hourly = [condition.tyres()]
+        for hour in range(1, 49):  # parked: what is punctured is flat within four hours
+            condition.pass_to(hour * 3600.0, driving=False)
+            hourly.append(condition.tyres())
+        for tyre in TYRES:
+            pressures = [reading[tyre] for reading in hourly]
+            lost = [before - after for before, after in pairwise(pressures)]
+            pumped = [hour for hour, kpa in enumerate(lost, 1) if kpa < 0]
+            if not pumped:
+                assert sum(lost) < 1, "a good one loses next to nothing in two days"
+                continue
+            (hour,) = pumped
+            assert all(kpa == pytest.approx(15.0, abs=0.2) for kpa in lost[: hour - 1])
+            assert pressures[hour - 1] < 0.8 * CAR.tyres_kpa + 15
+            assert pressures[hour] == CAR.tyres_kpa
+            assert sum(lost[hour:]) < 1, "it has no puncture any more"
+            mended += 1
+    assert 1 <= mended <= 20, "of 240 tyres one in fifty"
+
+
 @given(st.integers(0, 2**32), st.lists(st.floats(0, 5000), max_size=50))
 def test_a_clock_drifts_no_more_than_it_may(seed: int, steps: list[float]) -> None:
     clock, t = DeviceClock(ClockErrors(), seed), 0.0
