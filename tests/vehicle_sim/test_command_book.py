@@ -141,7 +141,7 @@ def test_the_file_is_rewritten_when_so_many_records_count_no_more_and_no_sooner(
             book = opened(path)
         sizes.append(records(path))
     book.close()
-    # Two ids and three records more are kept; a rewritten file has the ids and one record of what they changed.
+    # Two ids and three records more; a rewritten file has the ids, and one record of what they changed.
     assert sizes == [1, 2, 3, 4, 5, 3, 4, 5, 3, 4, 5, 3]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -222,7 +223,11 @@ async def test_a_stop_is_bounded_when_the_register_does_not_answer(garage: Garag
     garage.link = replace(garage.link, presence=PresencePolicy(stop_wait_s=0.2))
     unit = await garage.online()
     garage.platform.gateway.deaf = True
-    await asyncio.wait_for(garage.stop(unit), 60)
+    unit.stop()
+    assert unit._unit._stop_due <= time.monotonic() + 0.2, "however late the machine is, it waits no longer"
+    assert not unit.gone
+    await asyncio.wait_for(garage.running.pop(unit), 60)
+    assert unit.gone
 
 
 async def test_a_state_of_the_session_before_changes_nothing(garage: Garage) -> None:

@@ -63,7 +63,7 @@ class FaultRunner:
         clocks: what dates their readings.
         services: of the platform.
         on_fault: told of everything that was done.
-        run_clock: when faults begin and end; what a unit, a link or a service does meanwhile has its own time.
+        run_clock: when faults begin and end; what units, links and services do meanwhile has its own time.
     """
 
     def __init__(
