@@ -161,9 +161,12 @@ class Broker(AmqttBroker):
         while True:
             await asyncio.sleep(max(0.0, due - self._loop.time()))
             now = self._loop.time()
+            late = now - due
             # A peak fades over some ten seconds, so that a scrape does not miss it.
-            self.counters.loop_lag_s = max(now - due, 0.9 * self.counters.loop_lag_s)
+            self.counters.loop_lag_s = max(late, 0.9 * self.counters.loop_lag_s)
             due = now + _SWEEP_S
+            if late > _SWEEP_S:
+                self.core.stood_still(late, now)
             try:
                 self._sweep(now)
             except Exception:

@@ -66,6 +66,16 @@ class Registry:
         if link.session is not None:
             link.session.pump()
 
+    def stood_still(self, for_s: float, now: float) -> None:
+        """This process read nothing for so long: stopped, swapped out, kept off the CPU.
+
+        That is no silence of clients. What they sent meanwhile waits in the sockets; and where the whole
+        machine was paused, they could send nothing.
+        """
+        for link in self.links:
+            link.opened = min(link.opened + for_s, now)
+            link.heard = min(link.heard + for_s, now)
+
     def sweep(self, now: float) -> None:
         """End what is overdue: CONNECT, keep-alive, kept sessions."""
         self.router.now = now

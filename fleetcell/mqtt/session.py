@@ -33,6 +33,7 @@ _MAX_UNACKNOWLEDGED = 512  # QoS 1 messages sent and not acknowledged; further p
 _SILENCE = 1.5  # keep-alive intervals without a byte; the broker's own limit towards a client
 _FLUSH_S = 2.0  # for what was written last, DISCONNECT above all, to reach the broker
 _TIMER_MARGIN = 0.02  # seconds
+_STILL_S = 0.25  # a timer that is later than this: the process stood still
 
 _PACKET_ID = struct.Struct(">H")
 _PUBACK = struct.Struct(">BBH")  # type, length, packet id (MQTT 3.1.1, 3.4)
@@ -163,6 +164,7 @@ class Session:
         self._waiting: list[asyncio.Future[None]] = []  # publishers, for room in a queue
         self._timer: asyncio.TimerHandle | None = None
         self._pinged = 0.0  # time.monotonic() of the last PINGREQ
+        self._awake_since = 0.0  # likewise, when this process last stood still
 
     # -- begin and end ------------------------------------------------------------------------
 
@@ -437,19 +439,33 @@ class Session:
             return
         wire, interval = self._wire, self._keep_alive
         if self._pinged > wire.last_received:
-            due = wire.last_received + _SILENCE * interval
+            due = self._given_up_at
         else:
             due = min(wire.last_received, wire.last_sent) + interval
         # paho keeps stamps of its own that are a little later, so never fire early nor spin
+        loop = asyncio.get_running_loop()
         delay = max(due - time.monotonic(), 0.0) + _TIMER_MARGIN
-        self._timer = asyncio.get_running_loop().call_later(delay, self._keep_alive_due)
+        self._timer = loop.call_later(delay, self._keep_alive_due, time.monotonic() + delay)
 
-    def _keep_alive_due(self) -> None:
-        if time.monotonic() >= self._wire.last_received + _SILENCE * self._keep_alive:
+    @property
+    def _given_up_at(self) -> float:
+        """When the broker has been silent for too long.
+
+        A process that stands still asks it nothing. So its silence counts from the end of that; once in a
+        silence, for a process that is always late must notice it too.
+        """
+        return max(self._wire.last_received, self._awake_since) + _SILENCE * self._keep_alive
+
+    def _keep_alive_due(self, due: float) -> None:
+        now = time.monotonic()
+        if now > due + _STILL_S and self._awake_since <= self._wire.last_received:
+            self._awake_since = now
+        if now >= self._given_up_at:
             self.abort(f"the broker was silent for {_SILENCE * self._keep_alive:g} s")
             return
-        sent_before = self._wire.last_sent
-        self._client.loop_misc()  # sends PINGREQ when it is time
-        if self._wire.last_sent > sent_before:
-            self._pinged = self._wire.last_sent
+        if self._pinged <= self._wire.last_received:
+            sent_before = self._wire.last_sent
+            self._client.loop_misc()  # sends PINGREQ when it is time
+            if self._wire.last_sent > sent_before:
+                self._pinged = self._wire.last_sent
         self._schedule_keep_alive()

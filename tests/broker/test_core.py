@@ -46,6 +46,35 @@ def test_keep_alive_is_one_and_a_half_times_the_clients() -> None:
     assert other.end is None
 
 
+def test_what_a_broker_that_stood_still_did_not_read_is_no_silence() -> None:
+    bench = Bench(Limits(connect_timeout_s=5))
+    opening, quiet, dead = bench.open(), bench.login("a", keep_alive=2), bench.login("b", keep_alive=2)
+    bench.now += 1.9  # their PINGREQ is due soon, and the broker is stopped
+    bench.now += 3.5
+    bench.core.stood_still(3.5, bench.now)
+    bench.sweep(0)
+    assert (opening.end, quiet.end, dead.end) == (None, None, None)
+    bench.send(quiet, raw.PINGREQ_PACKET)  # it waited in the socket
+    bench.sweep(1.0)
+    assert (quiet.end, dead.end) == (None, None)
+    bench.sweep(0.2)  # 3.1 s in which it was listened to
+    assert (quiet.end, dead.end) == (None, "keep-alive")
+    bench.sweep(1.7)
+    assert (opening.end, quiet.end) == (None, None)
+    bench.sweep(0.3)
+    assert (opening.end, quiet.end) == ("connect timeout", "keep-alive")
+
+
+def test_nobody_is_heard_in_the_future_because_the_broker_stood_still() -> None:
+    bench = Bench()
+    link = bench.login("a", keep_alive=2)
+    bench.core.stood_still(10, bench.now)
+    bench.sweep(2.9)
+    assert link.end is None
+    bench.sweep(0.2)
+    assert link.end == "keep-alive"
+
+
 def test_a_kept_session_expires() -> None:
     bench = Bench(Limits(session_expiry_s=60))
     link = bench.login("a", clean=False)

@@ -208,6 +208,55 @@ async def test_silent_broker_is_given_up(mosquitto: Mosquitto, url: str) -> None
         await asyncio.wait_for(bridge.wait_connected(), PATIENCE_S)
 
 
+async def test_a_process_that_stood_still_asks_before_it_gives_its_broker_up(mosquitto: Mosquitto) -> None:
+    losses = Losses()
+    bridge = MqttBridge(mosquitto.mqtt_url, client_id="a", keep_alive=60, on_disconnect=losses)
+    async with running(bridge):
+        session = bridge._session
+        assert session is not None
+        wire, client = session._wire, session._client
+
+        def pass_by(seconds: float) -> None:
+            """As if this process had been stopped for so long."""
+            for holder, names in (
+                (wire, ("last_received", "last_sent")),
+                (client, ("_last_msg_out",)),
+                (session, ("_pinged", "_awake_since")),
+            ):
+                for name in names:
+                    setattr(holder, name, getattr(holder, name) - seconds)
+
+        pass_by(100)  # the last byte is older than 1.5 keep-alives, but the timer is 40 s late
+        asked = time.monotonic()
+        session._keep_alive_due(asked - 40)
+        async with asyncio.timeout(PATIENCE_S):
+            while wire.last_received < asked:  # it has asked, and the broker has answered
+                await asyncio.sleep(0.01)
+        assert losses.reasons.empty()
+        mosquitto.freeze()
+        for late_s in (40, 0):
+            pass_by(100)
+            session._keep_alive_due(time.monotonic() - late_s)
+            assert session.closed.done() == (late_s == 0)
+        assert await losses.next() == "the broker was silent for 90 s"
+        mosquitto.thaw()
+
+
+async def test_a_process_that_is_always_late_gives_a_silent_broker_up_too(mosquitto: Mosquitto) -> None:
+    losses = Losses()
+    bridge = MqttBridge(mosquitto.mqtt_url, client_id="a", keep_alive=1, on_disconnect=losses)
+    async with running(bridge):
+        session = bridge._session
+        assert session is not None
+        mosquitto.freeze()
+        async with asyncio.timeout(PATIENCE_S):
+            while losses.reasons.empty():
+                session._keep_alive_due(0.0)
+                await asyncio.sleep(0.05)
+        assert await losses.next() == "the broker was silent for 1.5 s"
+        mosquitto.thaw()
+
+
 @pytest.mark.both_loops
 async def test_full_connection_makes_publishers_wait(mosquitto: Mosquitto) -> None:
     inbox = Inbox()
