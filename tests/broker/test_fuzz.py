@@ -25,7 +25,8 @@ async def test_hostile_clients_do_no_harm() -> None:
     print(report)
     assert not report.faults + report.stalls, f"\n{report}\nagain with FLEETCELL_FUZZ_SEED={seed}"
     assert report.packets >= PACKETS
-    assert report.healthy["pings"] > 0
+    assert report.healthy["pings"] > report.healthy["not_judged"]
+    assert report.turn_ms > 0
 
 
 def test_a_seed_gives_the_same_bytes_again() -> None:
