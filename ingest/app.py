@@ -48,6 +48,7 @@ from ingest.pools import Database
 from ingest.publisher import Publisher
 from ingest.registrar import Registrar
 from ingest.retention import DeadLetterBounds, Retention
+from ingest.retries import retries
 from ingest.sessions import SESSION_FILTER, SESSION_PREFIX
 from ingest.sharing import decide, shared_filters
 from ingest.signs import CHANNEL, Signs
@@ -389,6 +390,7 @@ class Service:
             receive=receive,
             on_connect=connected,
             on_disconnect=registrar.disconnected,
+            backoff=retries(settings.timers()),
         )
 
     def _make_bridge(
@@ -401,9 +403,8 @@ class Service:
             username=user or settings.broker_user,
             password=_secret(password or settings.broker_password),
             inbox_size=50_000,
-            backoff=Backoff(first=0.1, cap=2.0),
             tls=TlsOptions(ca_file=settings.broker_ca_file),
-            **options,
+            **{"backoff": Backoff(first=0.1, cap=2.0), **options},
         )
 
 

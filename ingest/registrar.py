@@ -18,7 +18,6 @@ from fleetcell.contract.messages import Claim, decode
 from fleetcell.contract.presence import Reason
 from fleetcell.contract.topics import Channel, VehicleTopic, parse
 from fleetcell.flag import set_within
-from fleetcell.mqtt import Backoff
 from ingest import office
 from ingest.claims import Heard, Sign
 from ingest.database import statement
@@ -28,6 +27,7 @@ from ingest.liveness import Liveness
 from ingest.pager import Pager
 from ingest.pulse import STILL_S, Pulse
 from ingest.register import Outcome, Register
+from ingest.retries import retries
 from ingest.sessions import SESSION_PREFIX, Sessions
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Registrar:
 
     async def run(self) -> None:
         """Be the registrar, or wait to become it, until cancelled."""
-        backoff, attempt = Backoff(first=0.1, cap=3.0), 0
+        backoff, attempt = retries(self._timers), 0
         self._deaf_since = self._clock()
         try:
             while True:
@@ -290,7 +290,7 @@ class Registrar:
     async def _serve(self, connection: Connection) -> None:
         """Do what is due, turn by turn. A statement that fails costs its turn, not the office."""
         self._sweep_at = 0.0
-        backoff, attempt = Backoff(first=0.1, cap=3.0), 0
+        backoff, attempt = retries(self._timers), 0
         while True:
             self._wake.clear()
             try:
