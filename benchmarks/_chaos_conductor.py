@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from benchmarks._chaos_diary import Diary
 from benchmarks._chaos_judge import Held, Truth, Verdict, left_in_spools
 from benchmarks._chaos_plan import HEALED_S, LINKS, UNIT, VEHICLES, Fault
 from benchmarks._chaos_platform import GRACE_S, INTERVAL_S, WORKERS, Platform, secret
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 PATIENCE_S: Final = 40.0  # for everything to arrive in the end
 LOOK_S: Final = 0.1
+BEAT_S: Final = 0.05
 ANSWER_S: Final = 10.0
 REGISTER: Final = """
     SELECT v.name AS vehicle, r.state, r.reason, r.epoch FROM fleet.vehicle AS v
@@ -40,6 +42,8 @@ class Outcome:
     presence_wrong: vehicles that the register showed wrongly one interval after all were connected.
     never_right: those of them that it still did when patience was over.
     settled_s: from when all was whole again until everything had arrived and the register was right.
+    stood_s: the longest time that the harness itself, and with it the network, stood still meanwhile.
+    diary: how units and register changed after all was whole, and what the processes logged.
     undelivered: readings of connected units that did not arrive.
     """
 
@@ -54,6 +58,8 @@ class Outcome:
     commits_cut: int = 0
     ready_s: float = 0.0
     settled_s: float = 0.0
+    stood_s: float = 0.0
+    diary: list[str] = field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:
@@ -65,7 +71,8 @@ class Outcome:
         what = "clean" if self.is_clean else "WRONG"
         head = (
             f"schedule {self.number}: {what}; {self.verdict.made} made, {self.verdict.acked} acknowledged, "
-            f"connected after {self.ready_s:.1f} s, settled after {self.settled_s:.1f} s"
+            f"connected after {self.ready_s:.1f} s, settled after {self.settled_s:.1f} s; "
+            f"the harness stood still for up to {self.stood_s:.2f} s"
         )
         lines = [f"  {fault}" for fault in self.faults]
         for name, found in (
@@ -77,6 +84,7 @@ class Outcome:
             lines += [f"  ! {name}: {one}" for one in found]
         if self.undelivered:
             lines.append(f"  ! {self.undelivered} readings were not delivered")
+        lines += [f"    {line}" for line in self.diary]
         return "\n".join([head, *lines])
 
 
@@ -91,6 +99,7 @@ class Conductor:
         self._off: set[str] = set()  # vehicles that are off for good
         self._reports: asyncio.Queue[list[UnitReport]] = asyncio.Queue()
         self._seed = 0
+        self._diary = Diary(())
 
     def hear(self, news: News) -> None:
         """News of the units."""
@@ -117,6 +126,8 @@ class Conductor:
         units.again = self._begin
         units.order(self._begin())
         hits = sum(link.commits_hit for link in self.platform.links.values())
+        self._diary = Diary(service.log for service in self.platform.services.values())
+        pulse = asyncio.create_task(self._feel_pulse())
         began = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for fault in faults:
@@ -129,6 +140,7 @@ class Conductor:
         try:
             await self._settle(outcome, patience_s)
         finally:
+            pulse.cancel()
             units.again = lambda: None
             units.order(Order("end"))
         await self._all_off()
@@ -138,6 +150,8 @@ class Conductor:
         for name in self._names:
             shutil.rmtree(spools / name)
         outcome.verdict = self._truth.judge(left, held)
+        outcome.stood_s = self._diary.stood_s
+        outcome.diary = [*self._diary.lines, *self._diary.logged()]
         outcome.crashes, outcome.refused = self._truth.crashes, self._truth.refused
         outcome.commits_cut = sum(link.commits_hit for link in self.platform.links.values()) - hits
         return outcome
@@ -224,9 +238,10 @@ class Conductor:
             now = time.monotonic()
             if ready == float("inf") and await self._connected(reports):
                 ready = now
+                self._diary.note(now - healed, "all", "have", "their connections again")
                 bound = ready + INTERVAL_S + GRACE_S
                 outcome.ready_s = ready - healed
-            wrong = await self._wrong(reports)
+            wrong = await self._wrong(reports, now - healed)
             late = now >= bound and not outcome.presence_wrong
             if late:
                 outcome.presence_wrong = wrong
@@ -249,10 +264,12 @@ class Conductor:
             return False
         return all([await self.platform.healthy(number) for number in WORKERS])
 
-    async def _wrong(self, reports: dict[str, UnitReport]) -> list[str]:
+    async def _wrong(self, reports: dict[str, UnitReport], at_s: float) -> list[str]:
         """Vehicles that the register shows otherwise than they are."""
         wrong = []
-        for row in await self._ask(lambda connection: connection.fetch(REGISTER, self._names)):
+        rows = await self._ask(lambda connection: connection.fetch(REGISTER, self._names))
+        self._diary.look(at_s, reports, rows)
+        for row in rows:
             name, report = row["vehicle"], reports.get(row["vehicle"])
             is_online = row["state"] == "online"
             if report is not None and _lives(report):
@@ -265,6 +282,12 @@ class Conductor:
                     f"{name} is {truth}, shown {row['state']} ({row['reason']}), epoch {row['epoch']}"
                 )
         return wrong
+
+    async def _feel_pulse(self) -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(BEAT_S)
+            self._diary.stood_s = max(self._diary.stood_s, time.monotonic() - began - BEAT_S)
 
     async def _ask(self, question: Callable[[Connection], Awaitable[T]]) -> T:
         """Ask the database past the proxies; again where a fault of before still hits it."""

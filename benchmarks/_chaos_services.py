@@ -29,7 +29,7 @@ class Service:
         self.name = name
         self.deaths = 0  # by itself
         self._command = command
-        self._log = log
+        self.log = log
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._expected = False  # whether the next end is our doing
@@ -88,7 +88,7 @@ class Service:
         while True:
             await self.prepare()
             command, options = self._command()
-            with self._log.open("ab") as log:
+            with self.log.open("ab") as log:
                 self._process = process = await asyncio.create_subprocess_exec(
                     *command, **{"stdout": log, "stderr": log, "limit": _LINE, "cwd": ROOT, **options}
                 )

@@ -309,6 +309,6 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    configure_logging("error")
+    configure_logging("info")  # who loses its connection, and why
     with contextlib.suppress(KeyboardInterrupt):
         uvloop.run(serve())

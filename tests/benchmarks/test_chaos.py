@@ -10,15 +10,17 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import chaos
+from benchmarks._chaos_diary import Diary
 from benchmarks._chaos_judge import LON, Held, Truth
 from benchmarks._chaos_plan import HEALED_S, LINKS, NETWORK, SERVICES, UNIT, schedule
 from benchmarks._chaos_proxy import AtCommit, CommitWatch, Proxy
-from benchmarks._chaos_units import News
+from benchmarks._chaos_units import News, UnitReport
 from fleetcell.contract.ledger import EMPTY, Ranges
 from ingest.database import connect
 from ingest.failures import FAILURES
@@ -26,6 +28,7 @@ from vehicle_sim.score.readings import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from ingest.database import Connection
 
@@ -254,6 +257,34 @@ def test_a_reading_that_was_announced_when_the_unit_was_killed_may_be_there_or_n
     truth.hear(News("making", "car", "b", 6))
     assert truth.judge({}, stored(1, 2, 3, 4, 5)).is_clean
     assert truth.judge({}, stored(1, 2, 3, 4, 5, 6, received=((1, 6),))).is_clean
+
+
+# -- the diary ------------------------------------------------------------------------------------------
+
+
+def test_the_diary_has_what_changed_and_what_was_logged_since_it_began(tmp_path: Path) -> None:
+    log, later = tmp_path / "broker.log", tmp_path / "units.log"
+    log.write_text("of the schedule before\n")
+    diary = Diary([log, later])
+    row = {"vehicle": "car", "state": "online", "reason": "attach", "epoch": 1}
+    unit = UnitReport("car", True, True, False, False, 1, {"b": ((1, 3),)}, {})
+    diary.look(0.0, {"car": unit}, [row])
+    diary.look(0.1, {"car": unit}, [row])
+    lost = msgspec.structs.replace(unit, registered=False, problem="connection lost", pending={})
+    diary.look(0.2, {"car": lost}, [row])
+    diary.look(0.3, {"car": lost}, [row | {"epoch": 2}])
+    assert diary.lines == [
+        "+0.00 s car: is in epoch 1, registered",
+        "+0.00 s car: has 3 readings to deliver",
+        "+0.00 s car: is shown online (attach), epoch 1",
+        "+0.20 s car: is in epoch 1, connection lost",
+        "+0.20 s car: has 0 readings to deliver",
+        "+0.30 s car: is shown online (attach), epoch 2",
+    ]
+    with log.open("a") as file:
+        file.write("client gone\n")
+    later.write_text("connected\n")
+    assert diary.logged() == ["broker| client gone", "units| connected"]
 
 
 # -- the whole -------------------------------------------------------------------------------------------
