@@ -268,7 +268,7 @@ class Conductor:
         """Vehicles that the register shows otherwise than they are."""
         wrong = []
         rows = await self._ask(lambda connection: connection.fetch(REGISTER, self._names))
-        self._diary.look(at_s, reports, rows)
+        self._diary.look(at_s, reports, [dict(row) for row in rows])
         for row in rows:
             name, report = row["vehicle"], reports.get(row["vehicle"])
             is_online = row["state"] == "online"
