@@ -41,6 +41,7 @@ _silent: Final = logging.getLogger("broker.amqtt")
 _silent.setLevel(logging.CRITICAL + 1)
 
 _SWEEP_S: Final = 0.25
+_STILL_S: Final = 0.5  # a sweep that is later than this: the process stood still, it is not only busy
 _CLOSING_S: Final = 1.0  # what a client gets to read its last bytes
 
 
@@ -165,7 +166,7 @@ class Broker(AmqttBroker):
             # A peak fades over some ten seconds, so that a scrape does not miss it.
             self.counters.loop_lag_s = max(late, 0.9 * self.counters.loop_lag_s)
             due = now + _SWEEP_S
-            if late > _SWEEP_S:
+            if late > _STILL_S:
                 self.core.stood_still(late, now)
             try:
                 self._sweep(now)
