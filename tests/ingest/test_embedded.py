@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -223,16 +223,29 @@ async def test_prepare_killed_half_way(folder: Path, reached: str) -> None:
     process = psutil.Popen([sys.executable, "-c", PREPARE, str(directory)], start_new_session=True)
     while not list(directory.glob(reached)):
         assert process.poll() is None, "prepare was too fast to be killed"
+    os.killpg(process.pid, signal.SIGSTOP)  # the group: also a child that it is just about to start
     parts = process.children(recursive=True)
-    os.killpg(process.pid, signal.SIGKILL)  # the group: also a child that it is just about to start
+    segments = {path for part in parts for path in shared_memory(part)}
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait(60)
     psutil.wait_procs(parts, 60)
+    for segment in segments:  # a server that starts again removes its own; this one never does
+        segment.unlink(missing_ok=True)
     assert not (directory / "data").exists()
     server = EmbeddedPostgres(directory)
     server.prepare()
     assert list(directory.glob("new-*")) == []
     async with running(server):
         await migrate(server.dsn("owner"))
+
+
+def shared_memory(process: psutil.Process) -> list[Path]:
+    """The segments that a stopped process of PostgreSQL has made; they outlive it."""
+    proc, found = Path("/proc") / str(process.pid), set[str]()
+    with suppress(OSError):  # it has just ended
+        found |= {line.split(maxsplit=5)[-1].strip() for line in (proc / "maps").read_text().splitlines()}
+        found |= {str(file.readlink()) for file in (proc / "fd").iterdir()}
+    return [Path(path) for path in found if path.startswith("/dev/shm/PostgreSQL.")]
 
 
 async def test_lost_passwords_are_set_anew(copied: EmbeddedPostgres) -> None:
