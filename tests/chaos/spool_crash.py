@@ -25,6 +25,7 @@ import msgspec
 from fleetcell.contract import ledger
 from fleetcell.contract.ledger import EMPTY, Ranges
 from fleetcell.service import configure_logging
+from tests.vehicle_sim.spools import open_spool
 from vehicle_sim import boot_log
 from vehicle_sim.spool import Spool
 
@@ -80,8 +81,7 @@ class Budget:
 
 def play(directory: Path, say: Callable[[Told], None]) -> None:
     """What a unit does with its spool."""
-    spool = Spool(directory, max_bytes=MOST_BYTES)
-    spool.open()
+    spool = open_spool(directory, MOST_BYTES)
     epoch(spool, say)
     for turn in range(READINGS):
         current = spool.current
@@ -96,8 +96,7 @@ def play(directory: Path, say: Callable[[Told], None]) -> None:
             epoch(spool, say)
             acknowledge(spool, current.boot, ((1, 4),), say)
     spool.close()
-    spool = Spool(directory, max_bytes=MOST_BYTES)  # powered off and on
-    spool.open()
+    spool = open_spool(directory, MOST_BYTES)  # powered off and on
     epoch(spool, say)
     for log in list(spool.boots):
         if log.last_seq:
@@ -152,8 +151,7 @@ def crash(directory: Path, most: int | None) -> tuple[list[Told], int]:
 def judge(directory: Path, said: list[Told]) -> list[str]:
     """Open what is left, and say what is wrong with it."""
     faults = []
-    spool = Spool(directory, max_bytes=10 * MOST_BYTES)
-    spool.open()
+    spool = open_spool(directory, 10 * MOST_BYTES)
     settled, settling = _ranges(said, "settled"), _ranges(said, "settling")
     made, making = _numbers(said, "made"), _numbers(said, "making")
     waiting = {(log.boot, seq): log.read(seq) for log in spool.boots for seq in log.pending}

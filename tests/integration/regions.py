@@ -20,11 +20,11 @@ from fleetcell.layout import environment_of
 from fleetcell.mqtt import Backoff, MqttBridge
 from ingest.database import connect
 from tests.relay import Relay
+from tests.vehicle_sim.spools import open_spool
 from vehicle_sim.delivery import DeliveryPolicy
 from vehicle_sim.gateway_link import LinkOptions
 from vehicle_sim.roaming import RoamingPolicy
 from vehicle_sim.session import VehicleUnit
-from vehicle_sim.spool import Spool
 from vehicle_sim.tally import Tally
 from vehicle_sim.unit import PresencePolicy
 
@@ -206,8 +206,7 @@ async def provision(dsns: set[str], *vehicles: str) -> None:
 @asynccontextmanager
 async def driving(folder: Path, vehicle: str, begin: Region) -> AsyncIterator[VehicleUnit]:
     """A simulated unit that knows one gateway; the directory tells it of the others."""
-    spool = Spool(folder / vehicle)
-    spool.open()
+    spool = open_spool(folder / vehicle)
     link = LinkOptions(
         begin.url,
         begin.name,

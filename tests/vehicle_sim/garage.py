@@ -8,10 +8,10 @@ import random
 from typing import TYPE_CHECKING
 
 from fleetcell.mqtt import Backoff
+from tests.vehicle_sim.spools import open_spool
 from vehicle_sim.delivery import DeliveryPolicy
 from vehicle_sim.gateway_link import LinkOptions
 from vehicle_sim.session import VehicleUnit
-from vehicle_sim.spool import Spool
 from vehicle_sim.tally import Tally
 from vehicle_sim.unit import PresencePolicy
 
@@ -45,8 +45,7 @@ class Garage:
 
     def start(self) -> VehicleUnit:
         """Power up."""
-        spool = Spool(self.directory)
-        spool.open()
+        spool = open_spool(self.directory)
         self.tally = Tally(backlog=spool.pending_count)
         unit = VehicleUnit(self.car, SECRET, spool, self.link, self.tally, random.Random(7))
         self.running[unit] = asyncio.create_task(unit.run())

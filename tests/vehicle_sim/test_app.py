@@ -20,6 +20,7 @@ from fleetcell.contract.credentials import mac
 from fleetcell.contract.errors import ConfigError
 from fleetcell.layout import environment_of
 from tests.vehicle_sim.small_platform import KEY
+from tests.vehicle_sim.spools import open_spool
 from vehicle_sim import fleet as fleet_module
 from vehicle_sim import making as making_module
 from vehicle_sim import replay as replay_module
@@ -29,7 +30,6 @@ from vehicle_sim.provisioning import ProvisioningError
 from vehicle_sim.readers import TraceError
 from vehicle_sim.replay import ReplayError, TimeMode
 from vehicle_sim.run import vehicle_names
-from vehicle_sim.spool import Spool
 from vehicle_sim.truth.records import Change, Reach
 from vehicle_sim.truth.store import read as read_truth
 
@@ -125,9 +125,8 @@ async def test_the_same_seed_makes_the_same_readings(platform: SmallPlatform) ->
 
 async def test_a_second_simulator_takes_the_next_vehicles(platform: SmallPlatform) -> None:
     names = list(itertools.islice(vehicle_names(), 4))
-    spools = [Spool(platform.layout.root / "sim" / "units" / name) for name in (names[0], names[2])]
-    for spool in spools:
-        spool.open()
+    units = platform.layout.root / "sim" / "units"
+    spools = [open_spool(units / name) for name in (names[0], names[2])]
     await run_simulation(RunOptions(platform.layout.root, vehicles=2, duration_s=0.2))
     assert platform.vehicles == {names[1], names[3]}
     for spool in spools:
@@ -338,8 +337,7 @@ async def test_a_damaged_file_sends_nothing(platform: SmallPlatform, torn: Path)
 
 
 async def test_a_vehicle_that_is_driven_already_is_refused(platform: SmallPlatform, trace: Path) -> None:
-    spool = Spool(platform.layout.root / "sim" / "units" / "bus-3")
-    spool.open()
+    spool = open_spool(platform.layout.root / "sim" / "units" / "bus-3")
     with pytest.raises(UnitInUseError, match="another simulator drives bus-3 on this data directory"):
         await run_replay(ReplayOptions([trace], platform.layout.root))
     spool.close()

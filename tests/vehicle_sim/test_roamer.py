@@ -16,11 +16,11 @@ from fleetcell.contract.presence import Reason
 from fleetcell.contract.topics import DIRECTORY_TOPIC
 from fleetcell.mqtt import Backoff
 from tests.vehicle_sim.garage import NOON_MS, SECRET
+from tests.vehicle_sim.spools import open_spool
 from vehicle_sim.delivery import DeliveryPolicy
 from vehicle_sim.gateway_link import LinkOptions
 from vehicle_sim.roaming import RoamingPolicy
 from vehicle_sim.session import VehicleUnit
-from vehicle_sim.spool import Spool
 from vehicle_sim.tally import Tally
 from vehicle_sim.unit import PresencePolicy
 
@@ -51,8 +51,7 @@ class Regions:
     @asynccontextmanager
     async def unit(self, **roaming: float) -> AsyncIterator[VehicleUnit]:
         """The car's unit, registered in west."""
-        spool = Spool(self._directory)
-        spool.open()
+        spool = open_spool(self._directory)
         policy: dict[str, Any] = {"silent_s": 0.2, "try_s": 20, "retry_first_s": 0.2, "retry_cap_s": 0.2}
         link = LinkOptions(
             self.west.broker.url,

@@ -12,15 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from fleetcell.contract import ledger
+from tests.vehicle_sim.spools import open_spool
 from vehicle_sim import boot_log
 from vehicle_sim.epoch import UnitInUseError
-from vehicle_sim.spool import DEFAULT_MAX_BYTES, MAX_READING, Spool, SpoolError
-
-
-def opened(directory: Path, max_bytes: int = DEFAULT_MAX_BYTES) -> Spool:
-    spool = Spool(directory, max_bytes=max_bytes)
-    spool.open()
-    return spool
+from vehicle_sim.spool import MAX_READING, Spool, SpoolError
 
 
 def held(spool: Spool) -> dict[tuple[str, int], bytes]:
@@ -29,7 +24,7 @@ def held(spool: Spool) -> dict[tuple[str, int], bytes]:
 
 
 def test_a_reading_stays_until_it_is_acknowledged(tmp_path: Path) -> None:
-    spool = opened(tmp_path)
+    spool = open_spool(tmp_path)
     numbers = [spool.append(data)[0] for data in (b"a", b"b", b"c")]
     assert numbers == [1, 2, 3]
     boot = spool.current.boot
@@ -41,11 +36,11 @@ def test_a_reading_stays_until_it_is_acknowledged(tmp_path: Path) -> None:
 
 
 def test_each_power_up_is_a_new_boot_and_keeps_what_the_earlier_ones_left(tmp_path: Path) -> None:
-    first = opened(tmp_path)
+    first = open_spool(tmp_path)
     boot = first.current.boot
     first.append(b"old")
     first.close()
-    second = opened(tmp_path)
+    second = open_spool(tmp_path)
     assert second.current.boot != boot
     assert len(bytes.fromhex(second.current.boot)) == 16
     assert second.previous == (boot, 1)
@@ -57,20 +52,20 @@ def test_each_power_up_is_a_new_boot_and_keeps_what_the_earlier_ones_left(tmp_pa
 def test_the_newest_earlier_boot_with_readings_is_remembered_and_older_ones_go(tmp_path: Path) -> None:
     boots = []
     for _ in range(3):
-        spool = opened(tmp_path)
+        spool = open_spool(tmp_path)
         boots.append(spool.current.boot)
         spool.append(b"reading")
         spool.settle(spool.current.boot, ((1, 1),))
         spool.close()
-    opened(tmp_path).close()  # a boot without readings
-    spool = opened(tmp_path)
+    open_spool(tmp_path).close()  # a boot without readings
+    spool = open_spool(tmp_path)
     assert spool.previous == (boots[2], 1)
     assert [log.boot for log in spool.boots] == [boots[2], spool.current.boot]
     assert len(list(tmp_path.glob("*.log"))) == 2
 
 
 def test_a_restart_in_one_process_is_a_power_up_too(tmp_path: Path) -> None:
-    spool = opened(tmp_path)
+    spool = open_spool(tmp_path)
     first = spool.current.boot
     spool.append(b"old")
     spool.restart()
@@ -85,14 +80,14 @@ def test_a_restart_in_one_process_is_a_power_up_too(tmp_path: Path) -> None:
     assert [log.boot for log in spool.boots] == [second, spool.current.boot]
     last = spool.current.boot
     spool.close()
-    again = opened(tmp_path)
+    again = open_spool(tmp_path)
     assert again.previous == (second, 1)
     assert last not in [log.boot for log in again.boots], "it had no readings"
     again.close()
 
 
 def test_restarts_leave_no_files_of_what_was_settled(tmp_path: Path) -> None:
-    spool = opened(tmp_path)
+    spool = open_spool(tmp_path)
     for _ in range(4):
         boot = spool.current.boot
         spool.append(b"one")
@@ -104,7 +99,7 @@ def test_restarts_leave_no_files_of_what_was_settled(tmp_path: Path) -> None:
 
 
 def test_an_acknowledgement_for_more_than_was_made_settles_what_was(tmp_path: Path) -> None:
-    spool = opened(tmp_path)
+    spool = open_spool(tmp_path)
     spool.append(b"one")
     assert spool.settle(spool.current.boot, ((1, ledger.MAX_SEQ),)) == 1
     assert spool.append(b"two")[0] == 2
@@ -113,12 +108,12 @@ def test_an_acknowledgement_for_more_than_was_made_settles_what_was(tmp_path: Pa
 
 
 def test_a_full_spool_evicts_the_oldest_and_says_so_until_it_is_acknowledged(tmp_path: Path) -> None:
-    first = opened(tmp_path, max_bytes=2000)
+    first = open_spool(tmp_path, max_bytes=2000)
     old = first.current.boot
     first.append(bytes(600))
     first.append(bytes(600))
     first.close()
-    spool = opened(tmp_path, max_bytes=2000)
+    spool = open_spool(tmp_path, max_bytes=2000)
     new = spool.current.boot
     evicted = sum(spool.append(bytes(600))[1] for _ in range(5))
     assert spool.live_bytes <= 2000
@@ -126,7 +121,7 @@ def test_a_full_spool_evicts_the_oldest_and_says_so_until_it_is_acknowledged(tmp
     assert evicted == 2 + ledger.count(spool.evicted(new))
     assert ledger.union(spool.evicted(new), ledger.from_numbers(spool.current.pending)) == ((1, 5),)
     spool.close()
-    again = opened(tmp_path, max_bytes=2000)
+    again = open_spool(tmp_path, max_bytes=2000)
     assert again.evicted(old) == ((1, 2),)
     again.settle(old, ((1, 2),))
     assert again.evicted(old) == ()
@@ -134,21 +129,21 @@ def test_a_full_spool_evicts_the_oldest_and_says_so_until_it_is_acknowledged(tmp
 
 
 def test_a_reading_is_kept_even_when_it_alone_is_more_than_the_spool_may_hold(tmp_path: Path) -> None:
-    spool = opened(tmp_path, max_bytes=100)
+    spool = open_spool(tmp_path, max_bytes=100)
     spool.append(bytes(500))
     seq, _ = spool.append(bytes(500))
     assert list(spool.current.pending) == [seq]
 
 
 def test_a_reading_that_is_too_large_is_refused(tmp_path: Path) -> None:
-    spool = opened(tmp_path)
+    spool = open_spool(tmp_path)
     with pytest.raises(SpoolError, match="at most"):
         spool.append(bytes(MAX_READING + 1))
     assert spool.append(b"next")[0] == 1
 
 
 def test_a_file_that_is_mostly_dead_is_rewritten(tmp_path: Path) -> None:
-    spool = opened(tmp_path)
+    spool = open_spool(tmp_path)
     boot = spool.current.boot
     for _ in range(1000):
         spool.append(bytes(1000))
@@ -159,7 +154,7 @@ def test_a_file_that_is_mostly_dead_is_rewritten(tmp_path: Path) -> None:
     assert held(spool) == {(boot, 1001): b"alive"}
     assert spool.append(b"next")[0] == 1002
     spool.close()
-    again = opened(tmp_path)
+    again = open_spool(tmp_path)
     assert held(again) == {(boot, 1001): b"alive", (boot, 1002): b"next"}
     assert again.previous == (boot, 1002)
 
@@ -168,7 +163,7 @@ def test_a_rewritten_file_knows_what_was_evicted_and_its_last_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(boot_log, "_COMPACT_AT", 200)
-    spool = opened(tmp_path)
+    spool = open_spool(tmp_path)
     boot = spool.current.boot
     for _ in range(20):
         spool.append(bytes(100))
@@ -177,13 +172,13 @@ def test_a_rewritten_file_knows_what_was_evicted_and_its_last_number(
     (file,) = tmp_path.glob("*.log")
     assert file.stat().st_size < 200
     spool.close()
-    again = opened(tmp_path)
+    again = open_spool(tmp_path)
     assert (again.evicted(boot), again.previous) == (((1, 3),), (boot, 20))
     again.close()
 
 
 def test_what_is_an_event_is_known_as_long_as_it_waits(tmp_path: Path) -> None:
-    spool = opened(tmp_path)
+    spool = open_spool(tmp_path)
     boot = spool.current.boot
     for number in range(1, 1002):
         spool.append(bytes(1000), event=number in (7, 1000, 1001))
@@ -193,7 +188,7 @@ def test_what_is_an_event_is_known_as_long_as_it_waits(tmp_path: Path) -> None:
     assert [spool.is_event(boot, seq) for seq in (7, 999, 1000, 1001)] == [False, False, True, True]
     spool.append(b"a reading")
     spool.close()
-    again = opened(tmp_path)
+    again = open_spool(tmp_path)
     assert [again.is_event(boot, seq) for seq in (1000, 1001, 1002)] == [True, True, False]
     assert not again.is_event("f" * 32, 1000)
     again.settle(boot, ((1000, 1000),))
@@ -201,36 +196,36 @@ def test_what_is_an_event_is_known_as_long_as_it_waits(tmp_path: Path) -> None:
 
 
 def test_a_damaged_record_is_declared_as_evicted(tmp_path: Path) -> None:
-    spool = opened(tmp_path)
+    spool = open_spool(tmp_path)
     boot = spool.current.boot
     for data in (b"first", b"second", b"third"):
         spool.append(data)
     spool.close()
     (file,) = tmp_path.glob("*.log")
     file.write_bytes(file.read_bytes().replace(b"second", b"SECOND"))
-    again = opened(tmp_path)
+    again = open_spool(tmp_path)
     assert held(again) == {(boot, 1): b"first", (boot, 3): b"third"}
     assert again.evicted(boot) == ((2, 2),)
 
 
 def test_a_damaged_header_costs_no_reading(tmp_path: Path) -> None:
-    spool = opened(tmp_path)
+    spool = open_spool(tmp_path)
     boot = spool.current.boot
     spool.append(b"first")
     spool.close()
     (file,) = tmp_path.glob("*.log")
     file.write_bytes(file.read_bytes().replace(b"fcs1", b"FCS1"))
-    again = opened(tmp_path)
+    again = open_spool(tmp_path)
     assert held(again) == {(boot, 1): b"first"}
     assert again.previous == (boot, 1)
 
 
 def test_a_file_that_was_cut_off_before_anything_was_whole_goes(tmp_path: Path) -> None:
-    spool = opened(tmp_path)
+    spool = open_spool(tmp_path)
     spool.close()
     (file,) = tmp_path.glob("*.log")
     file.write_bytes(file.read_bytes()[:-1])
-    again = opened(tmp_path)
+    again = open_spool(tmp_path)
     assert again.previous is None
     assert [log.boot for log in again.boots] == [again.current.boot]
     assert not file.exists()
@@ -239,21 +234,21 @@ def test_a_file_that_was_cut_off_before_anything_was_whole_goes(tmp_path: Path) 
 def test_a_folder_that_cannot_be_used_is_told_and_given_up(tmp_path: Path) -> None:
     (tmp_path / "in-the-way").write_text("a file")
     with pytest.raises(SpoolError, match="in-the-way cannot be used: "):
-        opened(tmp_path / "in-the-way")
+        open_spool(tmp_path / "in-the-way")
 
 
 def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes-of-mine.log").write_text("mine")
-    opened(tmp_path).append(b"x")
+    open_spool(tmp_path).append(b"x")
     assert (tmp_path / "notes-of-mine.log").read_text() == "mine"
 
 
 def test_two_simulators_cannot_drive_one_unit(tmp_path: Path) -> None:
-    spool = opened(tmp_path)
+    spool = open_spool(tmp_path)
     with pytest.raises(UnitInUseError):
-        opened(tmp_path)
+        open_spool(tmp_path)
     spool.close()
-    opened(tmp_path).close()
+    open_spool(tmp_path).close()
 
 
 @settings(max_examples=12)
@@ -261,7 +256,7 @@ def test_two_simulators_cannot_drive_one_unit(tmp_path: Path) -> None:
 def test_killed_at_every_byte_of_the_last_record(readings: list[bytes], acked_first: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         original = Path(folder) / "original"
-        spool = opened(original)
+        spool = open_spool(original)
         boot = spool.current.boot
         for data in readings:
             spool.append(data)
@@ -277,7 +272,7 @@ def test_killed_at_every_byte_of_the_last_record(readings: list[bytes], acked_fi
             torn = Path(folder) / f"torn-{cut}"
             shutil.copytree(original, torn)
             (torn / file.name).write_bytes(whole[:-cut])
-            again = opened(torn)
+            again = open_spool(torn)
             expected = gone if gone is not None else {k: v for k, v in before.items() if k[1] < len(readings)}
             assert held(again) == expected
             again.close()
@@ -294,7 +289,7 @@ class SpoolMachine(RuleBasedStateMachine):
         boot_log._COMPACT_AT = 200  # type: ignore[misc] # so that the machine sees rewrites
         self.directory = Path(tempfile.mkdtemp())
         self.max_bytes = 1500
-        self.spool = opened(self.directory, max_bytes=self.max_bytes)
+        self.spool = open_spool(self.directory, max_bytes=self.max_bytes)
         self.waiting: dict[tuple[str, int], bytes] = {}
         self.settled: set[tuple[str, int]] = set()
         self.last: dict[str, int] = {}
@@ -328,7 +323,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.spool.close()
-        self.spool = opened(self.directory, max_bytes=self.max_bytes)
+        self.spool = open_spool(self.directory, max_bytes=self.max_bytes)
 
     @rule()
     def reboot(self) -> None:

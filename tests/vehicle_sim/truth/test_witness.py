@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fleetcell.contract.commands import Refusal
 from fleetcell.contract.messages import Command, Response, ResponseState
-from vehicle_sim.spool import Spool
+from tests.vehicle_sim.spools import open_spool
 from vehicle_sim.truth.records import Answered, Change, Happened, Ordered, Reach, add, checksum
 from vehicle_sim.truth.witness import Witness
 from vehicle_sim.unit import Phase
@@ -71,8 +71,7 @@ def test_commands_and_answers_are_kept_and_only_the_last_word_is_final() -> None
 
 
 def test_what_a_full_spool_evicts_and_what_waits_is_kept(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "car", max_bytes=4000)
-    spool.open()
+    spool = open_spool(tmp_path / "car", max_bytes=4000)
     seen, _ = witness()
     for seq in range(1, 61):
         _, evicted = spool.append(b"x" * 80)
@@ -92,8 +91,7 @@ def test_what_a_full_spool_evicts_and_what_waits_is_kept(tmp_path: Path) -> None
 
 def test_what_was_rejected_is_not_evicted_as_well(tmp_path: Path) -> None:
     """The spool declares both alike."""
-    spool = Spool(tmp_path / "car")
-    spool.open()
+    spool = open_spool(tmp_path / "car")
     seen, _ = witness()
     for seq in (1, 2, 3):
         spool.append(b"reading")
@@ -108,8 +106,7 @@ def test_what_was_rejected_is_not_evicted_as_well(tmp_path: Path) -> None:
 
 
 def test_what_a_loss_of_power_tore_off_is_found_at_the_next_power_up(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "car")
-    spool.open()
+    spool = open_spool(tmp_path / "car")
     seen, _ = witness()
     for seq in (1, 2, 3):
         spool.append(b"reading")
@@ -118,8 +115,7 @@ def test_what_a_loss_of_power_tore_off_is_found_at_the_next_power_up(tmp_path: P
     spool.close()
     (path,) = (tmp_path / "car").glob(f"*-{boot}.log")
     path.write_bytes(path.read_bytes()[:-3])
-    again = Spool(tmp_path / "car")
-    again.open()
+    again = open_spool(tmp_path / "car")
     seen.powered_up(again.boots)
     seen.settle(again.boots)
     assert (seen.boots[boot].torn, seen.boots[boot].pending) == (((3, 3),), ((1, 2),))
