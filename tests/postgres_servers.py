@@ -80,18 +80,12 @@ class PlainServer:
 
     def start(self) -> None:
         self._embedded.prepare()
-        with (self._embedded.directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*_dying_with_us(self._embedded.argv()), *UNSAFE],
-                stderr=log,
-                env=self._embedded.environment(),
-                **self._embedded.popen_options(),
-            )
+        options = {"env": self._embedded.environment(), **self._embedded.popen_options()}
+        self._process = _start(_dying_with_us(self._embedded.argv()), self._embedded.directory, **options)
         run(self._embedded.wait_ready(READY_S))
 
     def stop(self) -> None:
-        if self._process is not None:
-            _stop(self._process)
+        _stop(self._process)
 
     def dsn(self, role: str, database: str) -> str:
         return self._embedded.dsn(role).replace("/fleetcell?", f"/{database}?")  # type: ignore[arg-type]
@@ -151,14 +145,12 @@ class TimescaleServer:
             "timescaledb.max_background_workers": 0,  # no jobs: they would hold on to the template
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
-        with (self._home / "log").open("ab") as log:
-            self._process = subprocess.Popen(self._command("postgres", *options, *UNSAFE), stderr=log)
+        self._process = _start(self._command("postgres", *options), self._home)
         run(self._wait_ready())
 
     def stop_postgres(self) -> None:
         """Stop the server; the cluster stays."""
-        if self._process is not None:
-            _stop(self._process)
+        _stop(self._process)
 
     def stop(self) -> None:
         """Stop the server and remove the cluster."""
@@ -271,7 +263,16 @@ def _dying_with_us(argv: list[str]) -> list[str]:
     return [program, "--pdeathsig=INT", *rest]
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _start(argv: list[str], folder: Path, **options: Any) -> subprocess.Popen[bytes]:
+    """Run a server whose log is in a folder."""
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen([*argv, *UNSAFE], stderr=log, **options)
+
+
+def _stop(process: subprocess.Popen[bytes] | None) -> None:
+    """End a server, where one was started, in the way in which it leaves nothing behind."""
+    if process is None:
+        return
     process.send_signal(signal.SIGINT)
     try:
         process.wait(60)
@@ -290,6 +291,17 @@ async def make_template(server: Server) -> None:
     await _administer(server, f"CREATE DATABASE {TEMPLATE} OWNER fleetcell")
     assert await migrate(server.dsn("owner", TEMPLATE)) is server.tier
     await _administer(server, f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false")
+
+
+@contextmanager
+def serving(server: PlainServer | TimescaleServer) -> Iterator[None]:
+    """Run a server, with a template for the databases of tests, while the block runs."""
+    try:
+        server.start()
+        run(make_template(server))
+        yield
+    finally:
+        server.stop()
 
 
 _numbers = itertools.count(1)
@@ -315,12 +327,8 @@ def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlainServ
     """Embedded PostgreSQL, running."""
     with server_folder(tmp_path_factory.mktemp("postgres")) as folder:
         server = PlainServer(folder / "postgres")
-        try:
-            server.start()
-            run(make_template(server))
+        with serving(server):
             yield server
-        finally:
-            server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -330,12 +338,8 @@ def timescale_server() -> Iterator[TimescaleServer]:
         server = TimescaleServer()
     except LookupError as missing:
         pytest.skip(str(missing))
-    try:
-        server.start()
-        run(make_template(server))
+    with serving(server):
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(params=["plain", "timescale"])

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos import ingest_crash, spool_crash
-from tests.postgres_servers import PlainServer, fresh_database, make_template, run
+from tests.postgres_servers import PlainServer, fresh_database, serving
 
 
 def main() -> int:
@@ -20,13 +20,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="fleetcell-") as folder:
         Path(folder).chmod(0o755)  # the server may run as another user
         server = PlainServer(Path(folder) / "postgres")
-        server.start()
-        try:
-            run(make_template(server))
-            with fresh_database(server) as database:
-                failed += ingest_crash.main([database.owner])
-        finally:
-            server.stop()
+        with serving(server), fresh_database(server) as database:
+            failed += ingest_crash.main([database.owner])
     return 1 if failed else 0
 
 

@@ -20,7 +20,7 @@ import structlog
 from rich.progress import Progress
 
 from tests.ingest.presence_machine import chaos
-from tests.postgres_servers import PlainServer, fresh_database, make_template, run
+from tests.postgres_servers import PlainServer, fresh_database, serving
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,20 +35,15 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="fleetcell-") as folder:
         Path(folder).chmod(0o755)  # the server may run as another user
         server = PlainServer(Path(folder) / "postgres")
-        server.start()
-        try:
-            run(make_template(server))
-            with fresh_database(server) as database, Progress(transient=True) as progress:
-                bar = progress.add_task("steps", total=options.steps)
-                steps = chaos(
-                    database.owner,
-                    options.steps,
-                    options.seed,
-                    shrink=options.shrink,
-                    say=lambda done: progress.update(bar, completed=done),
-                )
-        finally:
-            server.stop()
+        with serving(server), fresh_database(server) as database, Progress(transient=True) as progress:
+            bar = progress.add_task("steps", total=options.steps)
+            steps = chaos(
+                database.owner,
+                options.steps,
+                options.seed,
+                shrink=options.shrink,
+                say=lambda done: progress.update(bar, completed=done),
+            )
     print(f"{steps:,} steps in {time.monotonic() - began:.0f} s, no fault")
     return 0
 
