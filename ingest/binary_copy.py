@@ -45,9 +45,9 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A column of byte strings (text as UTF-8, jsonb with its version byte); None is NULL."""
+    """A column of texts (as UTF-8), or of byte strings (jsonb with its version byte); None is NULL."""
 
-    values: Sequence[bytes | None]
+    values: Sequence[str | None] | Sequence[bytes | None]
 
 
 Column = Fixed | Variable
@@ -95,12 +95,13 @@ def nulls(rows: int) -> Fixed:
 
 def text(values: Sequence[str | None]) -> Variable:
     """Text column."""
-    encoded = {value: None if value is None else value.encode() for value in set(values)}
-    return Variable([encoded[value] for value in values])
+    return Variable(values)
 
 
-def jsonb(values: Sequence[bytes | None]) -> Variable:
+def jsonb(values: Sequence[bytes | None]) -> Column:
     """Jsonb column, from JSON documents."""
+    if not any(values):
+        return nulls(len(values))
     return Variable([None if value is None else b"\x01" + value for value in values])
 
 
@@ -131,18 +132,18 @@ class _Text:
     lengths: Ints  # -1 is NULL
 
     @classmethod
-    def of(cls, values: Sequence[bytes | None]) -> _Text:
+    def of(cls, values: Sequence[str | None] | Sequence[bytes | None]) -> _Text:
         kinds = list(dict.fromkeys(values))
-        whole = [b"" if kind is None else kind for kind in kinds]
-        lengths = np.array([-1 if kind is None else len(kind) for kind in kinds], dtype=np.int64)
-        if len(kinds) == len(values) or lengths.max() > SHORT_TEXT:
-            whole = [b"" if value is None else value for value in values]
-            return cls(
-                whole,
-                np.fromiter((-1 if value is None else len(value) for value in values), np.int64, len(values)),
-            )
+        whole = [b"" if kind is None else kind.encode() if isinstance(kind, str) else kind for kind in kinds]
+        lengths = np.array(
+            [-1 if kind is None else len(text) for kind, text in zip(kinds, whole, strict=True)], np.int64
+        )
+        if len(kinds) == len(values):
+            return cls(whole, lengths)
         places = {kind: place for place, kind in enumerate(kinds)}
         rows = np.fromiter(map(places.__getitem__, values), np.intp, len(values))
+        if lengths.max() > SHORT_TEXT:
+            return cls([whole[row] for row in rows], lengths[rows])
         return cls(np.array(whole, dtype=f"S{max(1, int(lengths.max()))}")[rows], lengths[rows])
 
     def taken(self, chosen: Ints | None) -> _Text:

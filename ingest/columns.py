@@ -134,10 +134,10 @@ def _hot_column(signals: Signals, signal: Signal) -> binary_copy.Column:
     if signal.datatype in _NUMBERS:
         floats = signals.floats.get(signal.key)
         floats = np.array(signals.hot[signal.key], dtype=np.float64) if floats is None else floats
-        valid = ~np.isnan(floats)
+        valid = None if signals.alike else ~np.isnan(floats)
         if signal.datatype is Datatype.DOUBLE:
             return binary_copy.float8(floats, valid)
-        return binary_copy.int4(np.where(valid, floats, 0), valid)
+        return binary_copy.int4(floats if valid is None else np.where(valid, floats, 0), valid)
     values = signals.hot[signal.key]
     match signal.datatype:
         case Datatype.BOOL if signals.alike:

@@ -80,7 +80,9 @@ class Upload(msgspec.Struct, frozen=True, gc=False):
     @property
     def newest_us(self) -> int | None:
         """When the newest of its readings and events was, by the unit's clock; None where it has none."""
-        return max((*self.times_us, *(event.time_us for event in self.events)), default=None)
+        if self.events:  # they come alone
+            return max((*self.times_us, *(event.time_us for event in self.events)))
+        return max(self.times_us, default=None)
 
 
 def decode_upload(

@@ -10,10 +10,10 @@ from ingest.database import statement
 from ingest.errors import ErasedError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ingest.database import Connection
-    from ingest.latest import Position, Signals
+    from ingest.latest import Position, Row
 
 
 async def open_rows(connection: Connection, vehicle_ids: Sequence[int]) -> None:
@@ -22,7 +22,7 @@ async def open_rows(connection: Connection, vehicle_ids: Sequence[int]) -> None:
         await connection.execute(statement("open_latest"), array(vehicle_ids))
 
 
-async def renew(connection: Connection, found: Mapping[int, Signals]) -> dict[int, Position]:
+async def renew(connection: Connection, found: Mapping[int, Row]) -> dict[int, Position]:
     """Merge what was measured into the rows, locked in order.
 
     Args:
@@ -37,61 +37,53 @@ async def renew(connection: Connection, found: Mapping[int, Signals]) -> dict[in
     """
     if not found:
         return {}
-    renewed = await _renew_whole(connection, {key: signals for key, signals in found.items() if signals})
-    positions = {vehicle_id: latest.position(found[vehicle_id]) for vehicle_id in renewed}
-    moved = {vehicle_id: position for vehicle_id, position in positions.items() if position is not None}
+    renewed = await _renew_whole(connection, found)
+    moved = {vehicle_id: here for vehicle_id in renewed if (here := found[vehicle_id].position) is not None}
     if len(renewed) < len(found):
-        rest = {vehicle_id: signals for vehicle_id, signals in found.items() if vehicle_id not in positions}
-        moved |= await _merge(connection, rest)
+        done = set(renewed)
+        moved |= await _merge(connection, {key: row for key, row in found.items() if key not in done})
     return moved
 
 
-async def _renew_whole(connection: Connection, found: Mapping[int, Signals]) -> list[int]:
+async def _renew_whole(connection: Connection, found: Mapping[int, Row]) -> list[int]:
     """Lock all rows, and write those that hold the same signals, all measured before: which these are."""
-    moments = [[one.t for one in signals.values()] for signals in found.values()]
-    rows = await connection.fetch(
-        statement("renew_latest"),
-        array(list(found)),
-        array([latest.keys_hash(signals) for signals in found.values()]),
-        array([max(times) for times in moments]),
-        array([min(times) for times in moments]),
-        *_columns(found.values()),
-    )
-    return [row[0] for row in rows]
+    oldest = array([row.oldest_ms for row in found.values()])
+    vehicle_ids, hashes, times, *rest = _columns(found)
+    renewed = await connection.fetch(statement("renew_latest"), vehicle_ids, hashes, times, oldest, *rest)
+    return [one[0] for one in renewed]
 
 
-async def _merge(connection: Connection, found: Mapping[int, Signals]) -> dict[int, Position]:
+async def _merge(connection: Connection, found: Mapping[int, Row]) -> dict[int, Position]:
     rows = await connection.fetch(statement("lock_latest"), array(list(found)))
     if len(rows) < len(found):
         raise ErasedError("a vehicle of this batch was erased")
     held = {row["vehicle_id"]: latest.decode(row["signals"]) for row in rows}
-    merged = {vehicle_id: latest.merge(held[vehicle_id], found[vehicle_id]) for vehicle_id in found}
-    changed = {vehicle_id: signals for vehicle_id, signals in merged.items() if signals != held[vehicle_id]}
+    changed: dict[int, Row] = {}
+    for vehicle_id, row in found.items():
+        merged = latest.merge(held[vehicle_id], latest.decode(row.document))
+        if merged != held[vehicle_id]:
+            changed[vehicle_id] = latest.row_of(merged)
     if not changed:
         return {}
-    await connection.execute(
-        statement("write_latest"),
-        array(list(changed)),
-        array([latest.keys_hash(signals) for signals in changed.values()]),
-        array([max(one.t for one in signals.values()) for signals in changed.values()]),
-        *_columns(changed.values()),
-    )
-    positions = {vehicle_id: latest.position(signals) for vehicle_id, signals in changed.items()}
+    await connection.execute(statement("write_latest"), *_columns(changed))
     return {
-        vehicle_id: position
-        for vehicle_id, position in positions.items()
-        if position is not None and position != latest.position(held[vehicle_id])
+        vehicle_id: here
+        for vehicle_id, row in changed.items()
+        if (here := row.position) is not None and here != latest.position(held[vehicle_id])
     }
 
 
-def _columns(found: Collection[Signals]) -> tuple[str, str, str, str, str, list[str]]:
-    """When and where the vehicles were, heading, speed, and the document of all signals."""
-    positions = [latest.position(signals) for signals in found]
+def _columns(found: Mapping[int, Row]) -> tuple[str | list[str], ...]:
+    """As `write_latest` takes them: vehicle ids, and of each row all but `oldest_ms`."""
+    rows = found.values()
     return (
-        array([None if position is None else position.time_ms for position in positions]),
-        array([None if position is None else position.lat for position in positions]),
-        array([None if position is None else position.lon for position in positions]),
-        array([latest.value(signals, "heading") for signals in found]),
-        array([latest.value(signals, "speed") for signals in found]),
-        [latest.encode(signals) for signals in found],
+        array(list(found)),
+        array([row.keys_hash for row in rows]),
+        array([row.time_ms for row in rows]),
+        array([row.position_ms for row in rows]),
+        array([row.lat for row in rows]),
+        array([row.lon for row in rows]),
+        array([row.heading for row in rows]),
+        array([row.speed for row in rows]),
+        [row.document for row in rows],
     )

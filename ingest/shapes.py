@@ -62,20 +62,8 @@ class Shape:
             signals = message.samples[0].s
             return message, Shaped(self, self._pack(*self._numbers_of(signals)), self._words_of(signals))
         found = [sample.s for sample in message.samples]
-        numbers = list(chain.from_iterable(map(self._numbers_of, found)))
-        packed_numbers = struct.pack(f"{len(numbers)}d", *numbers)
-        return message, Shaped(self, packed_numbers, list(chain.from_iterable(map(self._words_of, found))))
-
-    def readings(self, numbers: Sequence[Sequence[float]], words: Sequence[Sequence[Any]]) -> list[Reading]:
-        """One by one, from the values of each."""
-        found = [
-            dict(zip(self.numbers, one, strict=True)) | dict(zip(self.words, other, strict=True))
-            for one, other in zip(numbers, words, strict=True)
-        ]
-        for key in self.whole:
-            for reading in found:
-                reading[key] = int(reading[key])
-        return found
+        numbers = b"".join([self._pack(*values) for values in map(self._numbers_of, found)])
+        return message, Shaped(self, numbers, list(chain.from_iterable(map(self._words_of, found))))
 
 
 class Shaped(msgspec.Struct, frozen=True, gc=False):
@@ -99,12 +87,21 @@ class Shaped(msgspec.Struct, frozen=True, gc=False):
         """The numbers, a row for each reading."""
         return np.frombuffer(self.numbers, dtype=np.float64).reshape(-1, len(self.shape.numbers))
 
-    def at(self, rows: Sequence[int] | npt.NDArray[np.intp] | slice) -> list[Reading]:
+    def columns(self, rows: Sequence[int] | npt.NDArray[np.intp]) -> dict[str, list[Any]]:
+        """The values of some of the readings, by key."""
+        shape, matrix, words = self.shape, self.matrix[rows], self.words
+        found: dict[str, list[Any]] = {}
+        for place, key in enumerate(shape.numbers):
+            column = matrix[:, place]
+            found[key] = (column.astype(np.int64) if key in shape.whole else column).tolist()
+        for place, key in enumerate(shape.words):
+            found[key] = [words[row * len(shape.words) + place] for row in rows]
+        return found
+
+    def at(self, rows: Sequence[int] | npt.NDArray[np.intp]) -> list[Reading]:
         """Some of the readings."""
-        width = len(self.shape.words)
-        places = range(len(self))[rows] if isinstance(rows, slice) else rows
-        words = [self.words[place * width : (place + 1) * width] for place in places]
-        return self.shape.readings(self.matrix[rows].tolist(), words)
+        columns = self.columns(rows)
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def __len__(self) -> int:
         return len(self.numbers) // (8 * len(self.shape.numbers))
@@ -114,10 +111,11 @@ class Shaped(msgspec.Struct, frozen=True, gc=False):
     @overload
     def __getitem__(self, place: slice) -> list[Reading]: ...
     def __getitem__(self, place: int | slice) -> Reading | list[Reading]:
-        return self.at(place) if isinstance(place, slice) else self.at([range(len(self))[place]])[0]
+        rows = range(len(self))[place]
+        return self.at(rows) if isinstance(rows, range) else self.at([rows])[0]
 
     def __iter__(self) -> Iterator[Reading]:
-        return iter(self.at(slice(None)))
+        return iter(self.at(range(len(self))))
 
 
 class Shapes:

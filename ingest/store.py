@@ -64,7 +64,7 @@ class Rows:
 
     readings: int
     copy: bytes
-    newest: dict[int, latest.Signals]
+    newest: dict[int, latest.Row]
     dirty: Marks
     quarantined: int = 0
     corrected: int = 0
@@ -80,7 +80,7 @@ class Rows:
         """The same in steps of a few milliseconds."""
         copy = readings.copy_bytes()
         yield
-        newest = {vehicle_id: signals for vehicle_id, signals in latest.newest(readings).items() if signals}
+        newest = latest.newest(readings)
         quarantined = int(readings.quarantined.sum())
         return cls(
             len(readings),
@@ -95,8 +95,9 @@ class Rows:
     def and_(self, other: Rows) -> Rows:
         """Both together."""
         newest = dict(self.newest)
-        for vehicle_id, signals in other.newest.items():
-            newest[vehicle_id] = latest.merge(newest.get(vehicle_id, {}), signals)
+        for vehicle_id, row in other.newest.items():
+            held = newest.get(vehicle_id)
+            newest[vehicle_id] = row if held is None else latest.merged(held, row)
         marks = sorted({*zip(*self.dirty, strict=True), *zip(*other.dirty, strict=True)})
         return Rows(
             self.readings + other.readings,
@@ -240,10 +241,7 @@ async def store(connection: Connection, prepared: Prepared, opened: Opened | Non
         refused_values=rows.refused_values,
         acks=[(uploads[-1].topic, ack(key[1], settled[key], uploads)) for key, uploads in groups.items()],
         rejections=[(r.topic, Rejected(r.sha256.hex(), r.reason)) for r in prepared.batch.rejections],
-        positions=[
-            Position(prepared.names[vehicle_id], p.time_ms, p.lat, p.lon, p.heading, p.speed)
-            for vehicle_id, p in positions.items()
-        ],
+        positions=[Position(prepared.names[vehicle_id], *here) for vehicle_id, here in positions.items()],
     )
 
 

@@ -41,7 +41,7 @@ log = structlog.get_logger()
 # connection.
 _QUICK_RETRIES = 1
 _PAUSE_S = 0.005  # several arrivals at a time
-_AT_A_TIME = 100  # messages decoded before others have a turn, such as the batches that are being committed
+_AT_A_TIME = 30  # messages decoded before others have a turn, such as the batches that are being committed
 LANES: Final = 2
 
 

@@ -33,9 +33,7 @@ class Claims:
         self._policy = policy
         self._rng = rng
         self._attempt = 0
-        self._timers_from: int | None = (
-            None  # claims from this one on tell them; none is shown
-        )
+        self._timers_from: int | None = None  # claims from this one on tell them; none is shown
 
     def begin_session(self) -> None:
         """A CONNECT with a new epoch."""

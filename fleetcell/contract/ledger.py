@@ -153,7 +153,8 @@ def from_multirange(text: str) -> Ranges:
     if text == "{}":
         return EMPTY
     if one := _ONE_RANGE.fullmatch(text):  # mostly nothing is missing
-        return normalize(((int(one[1]), int(one[2]) - 1),))
+        first, last = int(one[1]), int(one[2]) - 1
+        return ((first, last),) if 1 <= first <= last <= MAX_SEQ else normalize(((first, last),))
     if not _MULTIRANGE.fullmatch(text):
         raise LedgerError(f"not an int8multirange: {text[:80]!r}")
     return normalize((int(first), int(end) - 1) for first, end in _RANGE.findall(text))

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fleetcell.contract.topics import Channel, VehicleTopic
 from ingest.clock import Dated
 from ingest.decode import Upload
-from ingest.latest import MAX_SIGNALS, Latest, Signals, decode, encode, merge, newest, position, value
+from ingest.latest import (
+    MAX_SIGNALS,
+    Latest,
+    Signals,
+    decode,
+    encode,
+    merge,
+    merged,
+    newest,
+    position,
+    row_of,
+    value,
+)
 from ingest.readings import gather
 from ingest.settle import Fresh
 
@@ -64,7 +77,16 @@ def test_the_newest_of_each_signal_whatever_the_readings_hold(
     for row in sorted(set(rows) - wrong, key=times.__getitem__):
         held = expected.setdefault(vehicles[row], {})
         held |= {k: Latest(v, times[row] // 1000) for k, v in readings[row].items() if v is not None}
-    assert found == expected
+    expected = {vehicle: held for vehicle, held in expected.items() if held}
+    assert found.keys() == expected.keys()
+    for vehicle, held in expected.items():
+        assert decode(found[vehicle].document) == held
+        assert structs.replace(found[vehicle], document="") == structs.replace(row_of(held), document="")
+
+
+@given(signals.filter(bool), signals.filter(bool))
+def test_rows_merge_as_their_signals_do(held: Signals, found: Signals) -> None:
+    assert merged(row_of(held), row_of(found)) == row_of(merge(held, found))
 
 
 @given(signals)
