@@ -43,7 +43,7 @@ from broker.packets import (
     unsuback,
 )
 from broker.registry import BURST_S, Registry
-from broker.session import UNIT
+from broker.session import GATEWAY, UNIT
 from broker.topics import MAX_BYTES, MAX_LEVELS
 from fleetcell.contract.errors import TopicError
 from fleetcell.contract.topics import check_filter, check_topic
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 log: Final = structlog.get_logger()
 
 _TOPICS_OF_SESSION: Final = 1_000  # topics of a publisher of which the permission is kept
+_TOPICS_OF_GATEWAY: Final = 100_000  # likewise: it answers each vehicle of its region
 _FILTERS: Final = 1_000  # of one SUBSCRIBE, or more where a session may have more; the rest is refused unseen
 _LOOK_S: Final = 0.1  # how often a client that waits for a gateway looks whether it may go on
 _TURN: Final = 500  # packets of one client before the others get their turn
@@ -253,7 +254,7 @@ class Core(Registry):
             permission = self.router.topic(name), self.access.may_retain(session.identity, name)
         elif self.throttle.passes("publish", session.client_id, link.heard):
             log.warning("may not publish", client=session.client_id, topic=name[:200])
-        if len(session.topics) >= _TOPICS_OF_SESSION:
+        if len(session.topics) >= (_TOPICS_OF_GATEWAY if session.kind == GATEWAY else _TOPICS_OF_SESSION):
             session.topics.clear()
         session.topics[raw] = permission
         return permission

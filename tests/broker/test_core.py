@@ -239,6 +239,17 @@ def test_topics_that_nobody_uses_again_are_not_kept(monkeypatch: pytest.MonkeyPa
     assert len(kept) <= 30
 
 
+def test_a_gateway_that_answers_each_vehicle_of_a_region_is_asked_about_each_topic_once() -> None:
+    bench = Bench()
+    gateway, unit = bench.login("gateway-1"), bench.login("unit-1")
+    for link, asked in ((gateway, 1), (unit, 3)):  # of a vehicle, that many are not kept
+        bench.access.asked.clear()
+        for _ in range(3):
+            for vehicle in range(1_500):
+                bench.send(link, raw.publish_packet(f"{vehicle}/ack", b""))
+        assert len(bench.access.asked) == 1_500 * asked
+
+
 def test_amqtts_events_are_told_to_plugins_that_watch() -> None:
     bench = Bench(watched=frozenset(BrokerEvents))
     link = bench.login("a")
