@@ -240,7 +240,7 @@ def test_topics_that_nobody_uses_again_are_not_kept(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_gateway_that_answers_each_vehicle_of_a_region_is_asked_about_each_topic_once() -> None:
-    bench = Bench()
+    bench = Bench(Limits(messages_per_s=0))
     gateway, unit = bench.login("gateway-1"), bench.login("unit-1")
     for link, asked in ((gateway, 1), (unit, 3)):  # of a vehicle, that many are not kept
         bench.access.asked.clear()
