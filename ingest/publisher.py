@@ -92,7 +92,8 @@ class Publisher:
                 continue
             except FAILURES as error:
                 log.warning("states wait for the database", reason=reason(error))
-                await asyncio.sleep(backoff.delay(attempt, rng))
+                # Not slept through: a wake-up follows a COMMIT of the registrar, so the database is back.
+                await set_within(self._wake, backoff.delay(attempt, rng))
                 attempt += 1
                 continue
             attempt = 0
