@@ -51,13 +51,14 @@ async def transaction_in(network: Relay, connection: Connection) -> None:
 async def test_a_transaction_in_a_hole_ends_and_its_place_in_the_pool_is_free(
     network: Relay, database: Database
 ) -> None:
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(WITHIN_S) as limit:
         with pytest.raises(TimeoutError):  # asyncpg drops the connection; the reason stays the timeout
             async with database.connection() as connection:
                 await transaction_in(network, connection)
         network.mend()
         async with database.connection() as connection:  # the pool has one
             assert await connection.fetchval("SELECT 1") == 1
+    assert not limit.expired(), "asyncpg makes a TimeoutError of that, too"
     await database.close()
 
 
