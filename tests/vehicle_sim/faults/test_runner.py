@@ -359,14 +359,18 @@ async def test_who_is_off_is_drawn_all_the_same_so_that_nobody_is_hit_in_its_pla
 
 
 async def test_a_unit_that_ended_by_itself_is_drawn_no_more(world: World) -> None:
-    await world.fleet.cut_off("car-0001")
-    half = Who(share=0.5)
-    storms = [Fault(What.RECONNECT_STORM, When((float(at),)), half) for at in range(8)]
+    """Also where a fault had switched it off before: that is over."""
+    storms = Fault(What.RECONNECT_STORM, When(tuple(map(float, range(10, 18)))), Who(share=0.5))
     dial = Dial()
-    async with world.having(*storms, run_clock=dial):
-        dial.set(7.0)
-        await world.until(lambda: len(world.happened) == 8)
-    assert {what.subject for what in world.happened} == {"van-0002"}
+    async with world.having(of_the_car(What.KILL, 1.0), storms, run_clock=dial):
+        await world.until(lambda: len(world.happened) == 1)
+        dial.set(1.0)
+        await world.until(lambda: len(world.happened) == 2)
+        await world.online()
+        await world.fleet.cut_off("car-0001")
+        dial.set(17.0)
+        await world.until(lambda: len(world.happened) == 10)
+    assert {what.subject for what in world.happened[2:]} == {"van-0002"}
 
 
 async def test_where_units_are_counts_and_so_does_where_they_are_not(world: World) -> None:
