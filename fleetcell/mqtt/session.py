@@ -5,27 +5,23 @@ behind the caller's back: what was not acknowledged is the caller's to repeat.
 """
 
 import asyncio
-import struct
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 from paho.mqtt.client import (
-    PUBACK,
-    PUBLISH,
     Client,
     ConnectFlags,
     DisconnectFlags,
     MQTTMessage,
-    MQTTMessageInfo,
 )
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.matcher import MQTTMatcher
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from fleetcell.contract.errors import NotConnectedError
+from fleetcell.mqtt.codec import Codec
 from fleetcell.mqtt.types import Message, Will
 from fleetcell.mqtt.wire import Wire
 
@@ -35,23 +31,9 @@ _FLUSH_S = 2.0  # for what was written last, DISCONNECT above all, to reach the 
 _TIMER_MARGIN = 0.02  # seconds
 _STILL_S = 0.25  # a timer that is later than this: the process stood still
 
-_PACKET_ID = struct.Struct(">H")
-_PUBACK = struct.Struct(">BBH")  # type, length, packet id (MQTT 3.1.1, 3.4)
-
 _NOBODY = "fleetcell/echo"  # a filter that is never subscribed
 
 log = structlog.get_logger()
-
-
-class _NoFilters(MQTTMatcher):
-    """In the place of paho's tree of callbacks by topic: each walk leaves cyclic garbage."""
-
-    def iter_match(self, topic: str) -> tuple[()]:
-        del topic
-        return ()
-
-
-_NO_FILTERS = _NoFilters()  # type: ignore[no-untyped-call]  # paho has no types there
 
 
 class _Acknowledgement:
@@ -70,79 +52,6 @@ class _Acknowledgement:
             self.done.set_result(None)
 
 
-class _Codec(Client):
-    """paho on a given wire. `_create_socket` is paho's only seam for a transport that is no socket.
-
-    The attributes of paho's own client have slots: a dictionary of them is 1 KiB larger, each time.
-    """
-
-    __slots__ = ("_wire", "answered", "under_way", *vars(Client(CallbackAPIVersion.VERSION2)))
-
-    def __init__(self, wire: Wire, client_id: str) -> None:
-        super().__init__(
-            CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            clean_session=True,
-            reconnect_on_failure=False,
-        )
-        self._wire = wire
-        self._on_message_filtered = _NO_FILTERS
-        # By packet id what waits for the answer; None: nobody does, but it counts.
-        self.under_way: dict[int, _Acknowledgement | None] = {}
-        self.answered: Callable[[int], None]
-
-    def _create_socket(self) -> Wire:
-        return self._wire
-
-    # What paho does for each message goes straight to the wire's memory: a third of the time it takes.
-
-    def _sock_recv(self, bufsize: int) -> bytes:
-        return self._wire.recv(bufsize)
-
-    def _send_puback(self, mid: int) -> MQTTErrorCode:
-        return self._packet_queue(PUBACK, _PUBACK.pack(PUBACK, 2, mid), mid, 0)
-
-    def _packet_queue(
-        self, command: int, packet: bytes | bytearray, mid: int, qos: int, info: MQTTMessageInfo | None = None
-    ) -> MQTTErrorCode:
-        if (command & 0xF0 == PUBACK or (command & 0xF0 == PUBLISH and qos)) and not self._out_packet:
-            try:
-                self._wire.send(packet)
-            except BrokenPipeError:
-                pass  # paho sees to it
-            else:
-                return MQTTErrorCode.MQTT_ERR_SUCCESS
-        return super()._packet_queue(command, packet, mid, qos, info)
-
-    # paho keeps each message of QoS 1 until its PUBACK, to send it again in its next session. Here no session
-    # has a next one, and the caller keeps it: of a message that is on its way only the packet id is known.
-
-    def publish_once(self, topic: bytes, payload: bytes, retain: bool) -> int:
-        """Publish with QoS 1; the packet id, which `answered` is told with the PUBACK.
-
-        Raises:
-            ValueError: no valid topic name.
-            ConnectionError: the connection is lost.
-        """
-        if not topic:
-            raise ValueError("Invalid topic.")
-        self._raise_for_invalid_topic(topic)
-        mid = self._mid_generate()
-        while mid in self.under_way:
-            mid = self._mid_generate()
-        if self._send_publish(mid, topic, payload, 1, retain) is not MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise ConnectionError("connection lost")
-        self.under_way[mid] = None
-        return mid
-
-    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
-        packet = self._in_packet["packet"]
-        if cmd == "PUBACK" and len(packet) == _PACKET_ID.size:
-            self.answered(*_PACKET_ID.unpack(packet))
-            return MQTTErrorCode.MQTT_ERR_SUCCESS
-        return super()._handle_pubackcomp(cmd)
-
-
 class Session:
     """paho on one wire, with futures for what the broker acknowledges.
 
@@ -154,7 +63,7 @@ class Session:
     ) -> None:
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._wire = wire
-        self._client = _Codec(wire, client_id)
+        self._client = Codec(wire, client_id)
         self._keep_alive = keep_alive
         self._receive = receive
         self._promises: set[asyncio.Future[Any]] = set()
@@ -187,6 +96,7 @@ class Session:
         client.on_unsubscribe = self._on_unsubscribe
         client.on_publish = self._on_publish
         client.answered = self._answered
+        client.received = self._receive
         client.on_message = self._on_message
         client.max_inflight_messages_set(0)  # no second queue: the next line is the only limit
         client.max_queued_messages_set(_MAX_UNACKNOWLEDGED)
@@ -309,8 +219,9 @@ class Session:
 
     def _read(self) -> None:
         try:
-            while self._wire.has_data and not self.closed.done():
-                self._client.loop_read()
+            while self._wire.inbound and not self.closed.done():
+                if not self._client.read_frequent():
+                    self._client.loop_read()
             if self._client.want_write():  # answers that paho queued inside a callback
                 self._client.loop_write()
         except Exception as error:  # noqa: BLE001 - whatever a broker sends, only its session may suffer

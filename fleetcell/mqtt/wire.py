@@ -51,17 +51,17 @@ class Wire(asyncio.Protocol):
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.gone = Flag()
         self._transport: asyncio.Transport | None = None
-        self._inbound = bytearray()
+        self.inbound = bytearray()
         self._outbound: bytearray | None = None  # None: empty
         self._lost: str | None = None
 
     # -- what paho sees -----------------------------------------------------------------------
 
     def recv(self, size: int) -> bytes:
-        if not self._inbound:
+        if not self.inbound:
             raise BlockingIOError
-        data = bytes(self._inbound[:size])
-        del self._inbound[:size]
+        data = bytes(self.inbound[:size])
+        del self.inbound[:size]
         return data
 
     def send(self, data: bytes | bytearray) -> int:
@@ -92,9 +92,9 @@ class Wire(asyncio.Protocol):
 
     # -- what the session sees ----------------------------------------------------------------
 
-    @property
-    def has_data(self) -> bool:
-        return bool(self._inbound)
+    def drop(self, size: int) -> None:
+        """So many bytes of `inbound` were taken."""
+        del self.inbound[:size]
 
     def abort(self) -> None:
         """Close at once; unsent bytes are lost."""
@@ -113,7 +113,7 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.last_received = time.monotonic()
         self._decode(data)
-        if self._inbound and self.on_data is not None:
+        if self.inbound and self.on_data is not None:
             self.on_data()
 
     def pause_writing(self) -> None:
@@ -160,7 +160,7 @@ class Wire(asyncio.Protocol):
         self._settle()
 
     def _decode(self, data: bytes) -> None:
-        self._inbound += data
+        self.inbound += data
 
     def _why_closed(self) -> str:
         return "connection closed by the broker"
@@ -228,7 +228,7 @@ class WebSocketWire(Wire):
         for event in self._framing.events_received():
             if isinstance(event, Frame):
                 if event.opcode in {Opcode.BINARY, Opcode.CONT}:
-                    self._inbound += event.data
+                    self.inbound += event.data
                 elif event.opcode is Opcode.CLOSE:
                     self.close()
         self._flush()
