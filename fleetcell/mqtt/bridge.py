@@ -18,6 +18,7 @@ from fleetcell.mqtt.wire import Connect, Wire, open_wire
 _SLICE_S = 0.01  # seconds of receiving before the loop gets its turn
 _NONE: frozenset[str] = frozenset()  # one for all: each is 200 bytes
 _STABLE_S = 5.0  # a session that lasted this long starts the backoff anew
+_CLOSED_IS_NO = 3  # times in a row that a broker closes the connection at an optional filter
 
 log = structlog.get_logger()
 
@@ -80,6 +81,7 @@ class MqttBridge:
         self._subscriptions = tuple(subscriptions)
         self._optional = tuple(optional)
         self.missing = _NONE  # optional filters that the broker does not have
+        self._lost_at: tuple[str, ...] = ()  # those at which it closed the connection, once each time
         self._receive = receive
         self._prepare = prepare
         self._will = will
@@ -265,9 +267,13 @@ class MqttBridge:
     async def _try_subscribe(self, session: Session, subscription: tuple[str, int]) -> None:
         try:
             if await session.try_subscribe(subscription):
+                self._lost_at = tuple(name for name in self._lost_at if name != subscription[0])
                 return
         except NotConnectedError:
-            self.missing |= {subscription[0]}  # MQTT 3.1.1 lets a broker say no so, too: not once more
+            # MQTT 3.1.1 lets a broker say no so, too. But a connection may be lost by chance.
+            self._lost_at += (subscription[0],)
+            if self._lost_at.count(subscription[0]) >= _CLOSED_IS_NO:
+                self.missing |= {subscription[0]}
             raise
         self.missing |= {subscription[0]}
 
