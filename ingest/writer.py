@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from fleetcell.flag import Flag, set_within
 from fleetcell.mqtt import Backoff
 from ingest.batch import Batch
 from ingest.dead_letters import event_json, sample_json
@@ -111,11 +112,12 @@ class Writer:
         self._answer = answer
         self._health = health
         self._metrics = metrics
-        self._backoff = backoff or Backoff(first=0.1, cap=5.0)
+        self._backoff = backoff or Backoff(first=0.1, cap=2.0)
         self._rng = random.Random()  # noqa: S311 - jitter, not a secret
         self._lanes = [_Lane() for _ in range(LANES)]
         self._opened = Opened()
         self._shapes = Shapes()
+        self._recovered = Flag()  # a lane stores again
 
     @property
     def waiting(self) -> int:
@@ -203,10 +205,13 @@ class Writer:
                         self._health.failed(reason(error))
                     self._metrics.failures.inc()
                     log.warning("batch not stored, will try again", rows=batch.rows, reason=reason(error))
-                    await asyncio.sleep(self._backoff.delay(attempt, self._rng))
+                    self._recovered.clear()
+                    await set_within(self._recovered, self._backoff.delay(attempt, self._rng))
                     attempt += 1
                 else:
                     self._health.stored()
+                    if attempt:  # units send again from now on, and to all lanes: none sleeps on
+                        self._recovered.set()
                     lane.current = Batch()
                     break
 

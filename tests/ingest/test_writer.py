@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 import pytest
 
+from fleetcell.mqtt import Backoff
 from ingest.database import connect
 from ingest.inbox import Inbox
 from ingest.metrics import Metrics
 from ingest.pools import Database
 from ingest.vehicles import Vehicles
-from ingest.writer import Writer
+from ingest.writer import LANES, Health, Writer
 from tests.ingest.units import arrival, new_boot, provision, sample, telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
+    from ingest.database import Connection
     from ingest.store import Stored
 
 LIMIT_S = 60.0
@@ -40,15 +44,34 @@ class Healthy:
         raise AssertionError(why)
 
 
+class Unwell:
+    """Hears of failures, and keeps nothing of it."""
+
+    def stored(self) -> None:
+        """One was stored."""
+
+    def failed(self, why: str) -> None:
+        """One was not."""
+
+
 class Storing:
     """A writer of its own, and what it has stored: the readings of each batch."""
 
-    def __init__(self, dsn: str, *, linger_s: float = NEVER_S, batch_rows: int = 1000) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        linger_s: float = NEVER_S,
+        batch_rows: int = 1000,
+        database: Database | None = None,
+        health: Health | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
         self.inbox = Inbox()
         self.batches: list[int] = []
         self._boot = new_boot()
         self._seq = 0
-        self._database = Database(dsn, application=APPLICATION)
+        self._database = database or Database(dsn, application=APPLICATION)
         self.writer = Writer(
             self.inbox,
             self._database,
@@ -58,13 +81,14 @@ class Storing:
             gather_s=0.0,
             heard=lambda _: None,
             answer=self._answer,
-            health=Healthy(),
+            health=health or Healthy(),
             metrics=Metrics(),
+            backoff=backoff,
         )
 
-    def put(self) -> None:
+    def put(self, vehicle: str = "car") -> None:
         self._seq += 1
-        self.inbox.put(arrival("car", telemetry(self._boot, [sample(self._seq)])))
+        self.inbox.put(arrival(vehicle, telemetry(self._boot, [sample(self._seq)])))
 
     async def until(self, *, waiting: int, left: int = 0) -> None:
         """All but `left` was taken; `waiting` rows are in the open batch and in the one being committed."""
@@ -154,3 +178,50 @@ async def test_a_batch_that_waits_is_closed_at_its_age_and_its_rows(dsn: str) ->
             old.put()
         await old.stored(4)
     assert old.batches == [1, 1, 1, 1]
+
+
+class Away(Database):
+    """Refuses connections until it is back; `asked`: how often it did."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__(dsn, application=APPLICATION)
+        self.asked = 0
+        self.back = False
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        if not self.back:
+            self.asked += 1
+            raise ConnectionRefusedError
+        async with super().connection() as connection:
+            yield connection
+
+
+@dataclass(frozen=True)
+class Pauses(Backoff):
+    """Of two lanes that fail, the first pauses for ever, the other hardly."""
+
+    pauses: Iterator[float] = field(default_factory=lambda: chain([NEVER_S], repeat(0.001)))
+
+    def delay(self, attempt: int, rng: random.Random) -> float:
+        del attempt, rng
+        return next(self.pauses)
+
+
+async def test_a_lane_that_stores_again_after_an_outage_wakes_the_others(plain_dsn: str) -> None:
+    """Units are told to send again with the first batch that is stored, and they send to all lanes."""
+    names = [f"lane-{number}" for number in range(64)]
+    lanes = [next(name for name in names if hash(name) % LANES == lane) for lane in range(LANES)]
+    connection = await connect(plain_dsn)
+    await provision(connection, *lanes)
+    connection.terminate()
+    database = Away(plain_dsn)
+    storing = Storing(plain_dsn, linger_s=0.0, database=database, health=Unwell(), backoff=Pauses())
+    async with storing.running():
+        for name in lanes:
+            storing.put(name)
+        async with asyncio.timeout(LIMIT_S):
+            while database.asked < 5:
+                await asyncio.sleep(0.001)
+        database.back = True
+        await storing.stored(LANES)
