@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -121,7 +122,7 @@ class Listener:
             self.core.lost(link)
 
 
-class Paced:
+class Paced(ABC):
     """A connection that does not read its client while that does not read, or has to wait.
 
     What a client that does not read could ask for would only pile up.
@@ -133,9 +134,9 @@ class Paced:
     _link: Link | None
 
     @property
+    @abstractmethod
     def _socket(self) -> asyncio.Transport | None:
         """The transport of its socket; None when it is closed."""
-        raise NotImplementedError
 
     def pause_writing(self) -> None:
         """The socket is full."""

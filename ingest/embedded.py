@@ -4,7 +4,7 @@ It listens on a Unix socket in a private folder, on no port. Below its directory
 
     data/            the cluster; appears in one step, complete with roles and database
     passwords.json   of its three roles, mode 0600
-    socket/          the socket, where the path is short enough; else in /tmp/fleetcell-<uid>-<hash>/
+    socket/          the socket, where the path is short enough; else among the system's temporary files
 """
 
 from __future__ import annotations
